@@ -1,0 +1,98 @@
+# What there is to do here: `make help`. Everything works from a fresh clone; nothing here touches
+# system packages, except `make services`, which is for root.
+
+# The Python that .venv is made with; empty: the first one of at least 3.11.
+PYTHON ?=
+
+VENV := .venv/made
+PEER := tests/peers/node
+RUN := .venv/bin/python -m
+PIP_INSTALL := $(RUN) pip install -qq --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test quick check bench services clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: $(VENV) ## a small board for several people, served here; open it in two windows
+	@.venv/bin/reality demo
+
+test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (under 8 minutes)
+	@$(RUN) pytest
+
+quick: $(VENV) ## the tests that start no server, browser or other program (under 40 seconds)
+	@$(RUN) pytest -q -m 'not slow' --hypothesis-profile=quick
+
+check: $(VENV) ## format, lint, types, arrows, budgets, public names, documents
+	@$(RUN) ruff format --check --quiet .
+	@$(RUN) ruff check --quiet .
+	@$(RUN) mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(RUN) pytest -q tests/test_tidy.py tests/test_layers.py tests/test_public_names.py \
+	    tests/test_documents.py
+
+bench: $(VENV) $(PEER)/node_modules/made ## measure speed; writes down what it found
+	@.venv/bin/python bench/run.py
+
+services: ## the Debian packages that some tests need; only what is missing (root)
+	@missing=''; \
+	has() { command -v "$$1" >/dev/null 2>&1; }; \
+	has chromium || missing="$$missing chromium"; \
+	has node || missing="$$missing nodejs"; \
+	has npm || missing="$$missing npm"; \
+	has wrk || missing="$$missing wrk"; \
+	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3 python3-venv"; \
+	if [ -z "$$missing" ]; then echo 'nothing to install: every program is here'; exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then \
+	    echo "as root: apt-get install$$missing" >&2; exit 1; \
+	fi; \
+	echo "installing$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -qq && apt-get install -qq --yes --no-install-recommends $$missing >/dev/null
+
+clean: ## remove what the targets above have made
+	rm -rf .venv $(PEER)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The virtual environment, with this checkout in it (an edit is in force at once).
+$(VENV): pyproject.toml requirements-dev.txt
+	@python='$(PYTHON)'; found=''; \
+	for name in $${python:-python3 python3.13 python3.12 python3.11}; do \
+	    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        found=$$name; break; \
+	    fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "Reality needs Python 3.11 or newer, and $${python:-python3} is none." >&2; \
+	    echo 'On Debian 12 or newer, as root: apt-get install python3 python3-venv' >&2; \
+	    exit 1; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "$$found cannot make virtual environments." >&2; \
+	    echo 'On Debian, as root: apt-get install python3-venv' >&2; \
+	    exit 1; \
+	fi; \
+	echo "making .venv with $$("$$found" --version) and requirements-dev.txt (once, a minute or so)"; \
+	"$$found" -m venv --clear .venv
+	@$(PIP_INSTALL) --requirement requirements-dev.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The server that Reality is compared with. Without npm its tests are skipped.
+$(PEER)/node_modules/made: $(PEER)/package.json
+	@if ! command -v npm >/dev/null 2>&1; then \
+	    echo 'npm is missing: no comparison with @rootlodge/reality-server (apt-get install npm)'; \
+	    exit 0; \
+	fi; \
+	echo 'installing @rootlodge/reality-server from npm, to compare with'; \
+	if (cd $(PEER) && npm install --loglevel=error --no-audit --no-fund --no-package-lock \
+	        --ignore-scripts >/dev/null); then \
+	    touch $@; \
+	elif [ "$$REALITY_REQUIRE_ALL" = 1 ]; then \
+	    exit 1; \
+	else \
+	    echo 'npm could not install it: going on without'; \
+	fi

@@ -1,0 +1,154 @@
+"""Requests per second over HTTP, beside the npm server's and those of a bare echo.
+
+Every server runs as one worker on one core, and `wrk` asks it from another. All of them are started
+first and then asked in turn, A B C A B C, so that whatever else the machine does meets all alike;
+a ratio compares two of the same turn.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import processes, traffic
+from bench.hosts import NODE, Host, node_host, python_hosts, why_no_node
+from bench.processes import free_port
+from bench.report import CannotMeasure, Table, median, span
+
+CONNECTIONS = 32
+SYNC_PATH = f"{traffic.BASE_PATH}/sync"
+
+CHANGED = "10 keys, 1 changed"
+UNCHANGED = "50 keys, 0 changed"
+ECHO = "echo of 10 keys"
+_LOADS = {CHANGED: (10, 1), UNCHANGED: (50, 0)}
+
+
+@dataclass
+class Case:
+    """One row: a server under a load, and what each round found.
+
+    Attributes:
+        host: the name of the server.
+        load: which requests it is sent.
+        port: where it listens.
+        process_id: the process it runs in.
+        script: what wrk sends.
+        rates: requests per second of each round.
+        cpu_us: processor time of the server per request, in microseconds, of each round.
+    """
+
+    host: str
+    load: str
+    port: int
+    process_id: int
+    script: Path
+    rates: list[float] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+
+    def run(self, seconds: int) -> None:
+        """Ask for so long, and note what was found."""
+        before = processes.cpu_seconds(self.process_id)
+        requests, rate = self.ask(seconds)
+        used = processes.cpu_seconds(self.process_id) - before
+        self.rates.append(rate)
+        self.cpu_us.append(used / requests * 1e6)
+
+    def ask(self, seconds: int) -> tuple[int, float]:
+        """How many requests were answered in so long, and how many per second that is.
+
+        Raises:
+            CannotMeasure: some were answered with an error, or not at all.
+        """
+        url = f"http://127.0.0.1:{self.port}{SYNC_PATH}"
+        options = ["-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(self.script)]
+        text = processes.output(["wrk", *options, url])
+        requests = re.search(r"(\d+) requests in", text)
+        rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+        if requests is None or rate is None or "Non-2xx" in text or "Socket errors" in text:
+            raise CannotMeasure(f"{self.host}, {self.load}: {text}")
+        return int(requests[1]), float(rate[1])
+
+
+def measure(*, is_quick: bool) -> list[Table]:
+    """One table with all cases.
+
+    Raises:
+        CannotMeasure: wrk is missing, a server did not start, or an answer was wrong.
+    """
+    if shutil.which("wrk") is None:
+        raise CannotMeasure("needs the program wrk: apt-get install wrk")
+    rounds, seconds = (1, 1) if is_quick else (5, 2)
+    hosts = python_hosts()
+    missing = why_no_node()
+    if missing is None:
+        hosts.insert(0, node_host())
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        cases = [case for host in hosts for case in stack.enter_context(_served(host, folder))]
+        if not is_quick:
+            for case in cases:
+                case.ask(1)  # for code that is compiled when it has run for a while
+        for _ in range(rounds):
+            for case in cases:
+                case.run(seconds)
+    table = _table(cases, f"{rounds} rounds of {seconds} s")
+    if missing is not None:
+        table.notes.append(f"left out: {NODE}, {missing}")
+    return [table]
+
+
+@contextmanager
+def _served(host: Host, folder: Path) -> Iterator[list[Case]]:
+    """The server, and its echo, until the block ends; and a case for each load."""
+    loads = _LOADS if host.loads_all else {CHANGED: _LOADS[CHANGED]}
+    with ExitStack() as stack:
+        port = free_port()
+        health = f"{traffic.BASE_PATH}/health"
+        started = processes.started(host.reality(port), port, health)
+        process_id = stack.enter_context(started)
+        cases = []
+        for load, (keys, changed) in loads.items():
+            script = folder / f"{port}-{keys}.lua"
+            traffic.write_script(script, traffic.bodies(port, keys=keys, changed=changed))
+            cases.append(Case(host.name, load, port, process_id, script))
+        if host.echo is not None:
+            port = free_port()
+            process_id = stack.enter_context(processes.started(host.echo(port), port, "/"))
+            cases.append(Case(host.name, ECHO, port, process_id, cases[0].script))
+        yield cases
+
+
+def _table(cases: list[Case], rounds: str) -> Table:
+    table = Table(
+        f"POST /sync over HTTP: one worker, {CONNECTIONS} connections, {processes.pinning()}; "
+        f"medians of {rounds}",
+        ("requests/s", "from – to", "server CPU µs/request", "x Node", "x echo"),
+    )
+    by_name = {(case.host, case.load): case for case in cases}
+    for case in cases:
+        table.rows.append(
+            (
+                f"{case.host}: {case.load}",
+                (
+                    median(case.rates),
+                    span(case.rates),
+                    median(case.cpu_us),
+                    _ratio(case, by_name.get((NODE, case.load))),
+                    _ratio(case, by_name.get((case.host, ECHO))),
+                ),
+            )
+        )
+    return table
+
+
+def _ratio(case: Case, other: Case | None) -> float | None:
+    """How many times the other's requests per second: the median over the rounds."""
+    if other is None or other is case:
+        return None
+    return median(rate / base for rate, base in zip(case.rates, other.rates, strict=True))

@@ -1,0 +1,28 @@
+"""The command `reality`.
+
+app         the commands and their options
+talking     commands that ask a server: invalidate, get, health
+watching    `reality watch`
+"""
+
+from __future__ import annotations
+
+import sys
+
+from reality.errors import MissingDependency
+
+
+def main() -> None:
+    """Run the command line; exits with 0, or 1 and a one-line reason, or 2 on wrong usage."""
+    try:
+        from reality.cli.app import run
+    except ImportError as error:
+        reason = (
+            error
+            if isinstance(error, MissingDependency)
+            else MissingDependency(
+                error.name or "?", extra="cli", needed_for="the command `reality`"
+            )
+        )
+        sys.exit(f"reality: {reason}")
+    run()

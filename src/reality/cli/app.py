@@ -1,0 +1,211 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from reality import RealityError, RealityServer, __version__
+from reality.cli import talking
+from reality.cli.watching import Watch
+
+PORT = 3456
+
+app = typer.Typer(
+    name="reality",
+    help="Socketless real-time: tells clients when data changed, over plain HTTP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url", envvar="REALITY_URL", help="The server; without a path, /reality is meant."
+    ),
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token", envvar="REALITY_TOKEN", help="The credential for invalidating over HTTP."
+    ),
+]
+Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65_535, help="The TCP port to listen on.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_DEFAULT_URL = f"http://127.0.0.1:{PORT}"
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = PORT,
+    token: Token = None,
+    server_id: Annotated[
+        str | None, typer.Option("--server-id", help="Names this server.", show_default="host name")
+    ] = None,
+    base_path: Annotated[
+        str, typer.Option("--base-path", help="The path that the routes are below.")
+    ] = "/reality",
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option("--cors-origin", help="A page's origin that may call; may be repeated."),
+    ] = None,
+) -> None:
+    """Serve over HTTP, keeping nodes in memory, until interrupted."""
+    server = RealityServer(server_id, token=token, cors=cors_origin, base_path=base_path)
+    notes = [f"{server.server_id} listens on {_shown(host, port)}{base_path}"]
+    if token is None:
+        notes.append(
+            "invalidating over HTTP is off: turn it on with --token, or REALITY_TOKEN "
+            "in the environment"
+        )
+    _serve(server, server.asgi(), host, port, notes)
+
+
+@app.command()
+def demo(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    database: Annotated[
+        Path | None,
+        typer.Option("--database", help="The SQLite file.", show_default="a temporary one"),
+    ] = None,
+) -> None:
+    """Serve a small message board; open it in two windows and post."""
+    from reality.demo import demo_application
+
+    with tempfile.TemporaryDirectory(prefix="reality-demo-") as folder:
+        application = demo_application(database or Path(folder) / "board.db")
+        address = _shown(host, port)
+        notes = [f"open {address} in two browser windows and post in one of them", "Ctrl-C ends"]
+        _serve(application.state.reality, application, host, port, notes)
+
+
+@app.command()
+def invalidate(
+    keys: Annotated[list[str], typer.Argument(help="Keys, or patterns such as 'posts:*'.")],
+    url: Url = _DEFAULT_URL,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a server that the data of these keys changed."""
+    if token is None:
+        _fail("invalidating needs a credential: give --token, or REALITY_TOKEN in the environment")
+    versions = asyncio.run(talking.invalidate(url, token, keys))
+    if as_json:
+        _print(json.dumps({"invalidated": keys, "versions": versions}))
+        return
+    for key in dict.fromkeys(keys):
+        _print(f"{key}  version {versions[key]}" if key in versions else f"{key}  all keys below")
+
+
+@app.command()
+def watch(
+    keys: Annotated[list[str], typer.Argument(help="Keys to watch.")],
+    url: Url = _DEFAULT_URL,
+    changes: Annotated[
+        int | None, typer.Option("--changes", min=1, help="End after so many changes.")
+    ] = None,
+) -> None:
+    """Show keys live: a table on a terminal, a line a change elsewhere."""
+
+    async def follow() -> None:
+        await Watch(url, keys, changes_max=changes).run(Console())
+
+    asyncio.run(follow())
+
+
+@app.command()
+def get(
+    key: Annotated[str, typer.Argument(help="The key.")],
+    url: Url = _DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Show a key's version and hash."""
+    meta = asyncio.run(talking.get(url, key))
+    if as_json:
+        _print(json.dumps(talking.meta_members(meta)))
+        return
+    deleted = "  deleted" if meta.deleted else ""
+    _print(f"{meta.key}  version {meta.version}  hash {meta.hash or '–'}{deleted}")
+
+
+@app.command()
+def health(url: Url = _DEFAULT_URL, as_json: Json = False) -> None:
+    """Show how a server is; exits with 1 unless it is healthy."""
+    answer = asyncio.run(talking.health(url))
+    if as_json:
+        from reality.core.codec import encode
+
+        _print(encode(answer).decode())
+    else:
+        for line in talking.health_lines(answer):
+            _print(line)
+    if answer.status == "unhealthy":
+        raise typer.Exit(1)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        _print(f"reality {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log to standard error.")] = False,
+) -> None:
+    """Socketless real-time: tells clients when data changed, over plain HTTP."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def run() -> None:
+    """The whole command line: a failure is one line on standard error and the status 1."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (RealityError, OSError, ValueError) as error:
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            logging.getLogger("reality.cli").debug("the command failed", exc_info=error)
+        _fail(error.strerror or str(error) if isinstance(error, OSError) else str(error))
+
+
+def _serve(server: RealityServer, application: Any, host: str, port: int, notes: list[str]) -> None:
+    from reality.http.serving import serve as serve_application
+
+    def tell() -> None:
+        for note in notes:
+            print(note, file=sys.stderr, flush=True)
+
+    serve_application(application, host=host, port=port, on_start=tell, on_stop=server.end_waits)
+
+
+def _shown(host: str, port: int) -> str:
+    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _print(text: str) -> None:
+    print(text)
+
+
+def _fail(reason: str) -> NoReturn:
+    sys.exit(f"reality: {' '.join(reason.split())}")

@@ -1,0 +1,18 @@
+"""The rules of Reality, pure: no I/O, no clock, no randomness, no threads, no logging.
+
+Read in this order:
+
+    keys        what a key and a pattern are
+    limits      every bound of the system
+    messages    what travels on the wire          codec    bytes <-> messages
+    cursor      what a client has accounted for   recency  names in the order of their last touch
+    graph       what a server knows; decides what changed     delta   what servers exchange
+    waiters     which held syncs a touch concerns
+    freshness   one key of a client: a total transition table
+    polling     one shard of a client: a total transition table, pacing and the breaker
+    servers     which of several servers a client asks next
+    backoff     how long to wait after a failure
+    hashing     `create_hash`
+
+Time and random numbers are arguments everywhere.
+"""

@@ -1,0 +1,96 @@
+"""Digests and cursors: how far, per origin, a server has come or a client has accounted for.
+
+An *origin* is one append-only sequence of batches. Its id says of which kind it is:
+
+    server_id~nonce     volatile: one run of one memory-only server
+    server_id!gone      volatile: stands for a server that was removed from the membership
+    store_id@lineage    durable: one lineage of one store; its positions carry a 32-bit tag
+
+A cursor travels as text, `1;<generation>;<origin>=<sequence>[.<tag in hex>];…`, oldest entry first.
+Clients treat it as opaque. The leading 1 is the version of this format; the generation is 0 until a
+mesh has opened another.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from reality.core.limits import FOREIGN_ORIGINS_MAX, SERVER_ID_CHARS_MAX
+
+_FORMAT = "1"
+# Room for the newest foreign origins beside as many known ones.
+_ENTRIES_MAX = 2 * FOREIGN_ORIGINS_MAX
+_ID = rf"[A-Za-z0-9._-]{{1,{SERVER_ID_CHARS_MAX}}}"
+_ENTRY = re.compile(
+    rf"({_ID}(?:~[A-Za-z0-9]{{1,32}}|!gone|@[A-Za-z0-9]{{1,32}}))=(\d{{1,18}})(?:\.([0-9a-f]{{1,8}}))?",
+    re.ASCII,
+)
+_SERVER_ID = re.compile(_ID, re.ASCII)
+_GENERATION = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class Position(NamedTuple):
+    """A place in one origin: its sequence, and for a durable origin the tag of that sequence."""
+
+    sequence: int
+    tag: int = 0
+
+
+class Cursor(NamedTuple):
+    """What a client has accounted for: a position per origin, oldest knowledge first."""
+
+    positions: dict[str, Position]
+    generation: int = 0
+
+
+def is_server_id(text: str) -> bool:
+    """Whether `text` may name a server: 1 to 64 of letters, digits, dot, underscore and dash."""
+    return _SERVER_ID.fullmatch(text) is not None
+
+
+def is_durable(origin: str) -> bool:
+    """Whether the origin is a lineage of a store; otherwise it is volatile."""
+    return "@" in origin
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """The cursor as the text that clients echo."""
+    entries = (
+        f"{origin}={sequence}.{tag:x}" if tag else f"{origin}={sequence}"
+        for origin, (sequence, tag) in cursor.positions.items()
+    )
+    return ";".join((_FORMAT, str(cursor.generation), *entries))
+
+
+def decode_cursor(text: str) -> Cursor | None:
+    """The cursor behind a client's text, or None if this is not one: the answer is then `reset`."""
+    form, _, rest = text.partition(";")
+    generation, *entries = rest.split(";")
+    if form != _FORMAT or not _GENERATION.fullmatch(generation) or len(entries) > _ENTRIES_MAX:
+        return None
+    positions: dict[str, Position] = {}
+    for entry in entries:
+        match = _ENTRY.fullmatch(entry)
+        if match is None or match[1] in positions:
+            return None
+        positions[match[1]] = Position(int(match[2]), int(match[3] or "0", 16))
+    return Cursor(positions, int(generation))
+
+
+def advance(cursor: Cursor, digest: dict[str, Position], *, generation: int = 0) -> Cursor:
+    """The cursor of an answer: per origin the greater of what was asked with and what is known.
+
+    Origins that the server does not know stay, the newest `FOREIGN_ORIGINS_MAX` of them: they are
+    what another server will need to find nothing new.
+    """
+    foreign = [origin for origin in cursor.positions if origin not in digest]
+    dropped = frozenset(foreign[: max(0, len(foreign) - FOREIGN_ORIGINS_MAX)])
+    merged = {
+        origin: max(position, digest.get(origin, position))
+        for origin, position in cursor.positions.items()
+        if origin not in dropped
+    }
+    for origin, position in digest.items():
+        merged.setdefault(origin, position)
+    return Cursor(merged, max(cursor.generation, generation))

@@ -1,0 +1,114 @@
+"""Who touched what: per name and origin the last batch, and names in the order they were touched.
+
+The data structure under `graph`; it knows nothing of versions, digests or clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import msgspec
+
+from reality.core.delta import Touched
+from reality.core.keys import is_pattern
+from reality.core.recency import RecencyLog
+
+
+class Entry(msgspec.Struct, gc=False):
+    """One name in one origin; fields as in `Touched`, and the local position it was applied at.
+
+    The same name's entries of other origins hang on `sibling`, so that the usual case, a single
+    origin, costs no container (and the garbage collector nothing: the chain has no cycles).
+    """
+
+    origin: str
+    sequence: int
+    touches: int
+    hash: str
+    updated_at: int
+    deleted: bool
+    applied: int
+    sibling: Entry | None = None
+
+
+class Ledger:
+    """All entries of one graph."""
+
+    def __init__(self, *, first_position: int) -> None:
+        self.position = first_position  # of the last application; grows by one a name
+        self.touches = 0  # of all names and origins
+        # How often each key, and each pattern, was touched by all origins. On the hottest path.
+        self.key_touches: dict[str, int] = {}
+        self.pattern_touches: dict[str, int] = {}
+        self._entries: dict[str, Entry] = {}
+        self._by_origin: dict[str, RecencyLog] = {}
+        self._by_application = RecencyLog(self._is_last_application)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, origin: str, touched: Touched) -> None:
+        """Keep what is newer; two entries of one origin with the same sequence are the same."""
+        name = touched.name
+        first = self._entries.get(name)
+        entry = self.entry(name, origin)
+        is_new = entry is None
+        if entry is None:
+            entry = Entry(origin, 0, 0, "", 0, False, 0, first)
+            self._entries[name] = entry
+        elif entry.sequence >= touched.sequence:
+            return
+        self.position += 1
+        grown = touched.touches - entry.touches
+        self.touches += grown
+        totals = self.pattern_touches if is_pattern(name) else self.key_touches
+        totals[name] = totals.get(name, 0) + grown
+        entry.sequence = touched.sequence
+        entry.touches = touched.touches
+        entry.hash = touched.hash
+        entry.updated_at = touched.updated_at
+        entry.deleted = touched.deleted
+        entry.applied = self.position
+        log = self._by_origin.get(origin)
+        if log is None:
+            log = self._by_origin[origin] = RecencyLog(partial(self._is_last_touch, origin))
+        log.append(name, touched.sequence, is_new=is_new)
+        self._by_application.append(name, self.position, is_new=first is None)
+
+    def entry(self, name: str, origin: str) -> Entry | None:
+        """What one origin did to a name."""
+        entry = self._entries.get(name)
+        while entry is not None and entry.origin != origin:
+            entry = entry.sibling
+        return entry
+
+    def entries(self, names: Iterable[str]) -> list[Entry]:
+        """What all origins did to these names."""
+        found = []
+        for name in names:
+            entry = self._entries.get(name)
+            while entry is not None:
+                found.append(entry)
+                entry = entry.sibling
+        return found
+
+    def touched_after(self, origin: str, sequence: int) -> Iterator[Touched]:
+        """What an origin touched last after this sequence, in sequence order."""
+        if (log := self._by_origin.get(origin)) is None:
+            return
+        for found, name in log.after(sequence):
+            entry = self.entry(name, origin)
+            assert entry is not None, "the log of an origin names only what the origin touched"
+            yield Touched(name, found, entry.touches, entry.hash, entry.updated_at, entry.deleted)
+
+    def applied_after(self, position: int) -> Iterator[tuple[int, str]]:
+        """Positions and names last applied after this local position, oldest first."""
+        return self._by_application.after(position)
+
+    def _is_last_touch(self, origin: str, name: str, sequence: int) -> bool:
+        entry = self.entry(name, origin)
+        return entry is not None and entry.sequence == sequence
+
+    def _is_last_application(self, name: str, position: int) -> bool:
+        return all(entry.applied <= position for entry in self.entries((name,)))

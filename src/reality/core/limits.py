@@ -1,0 +1,51 @@
+"""Every bound of a server, in one place, with its unit in its name (invariant I6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+# Bounds of the protocol itself, the same for every server and client.
+VERSION_MAX = 2**52 - 1
+CLIENT_ID_CHARS_MAX = 128
+HASH_CHARS_MAX = 256
+SOURCE_CHARS_MAX = 128
+SERVER_ID_CHARS_MAX = 64
+FOREIGN_ORIGINS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one server accepts and keeps. Exceeding a limit is a clear error, never a silent drop.
+
+    Attributes:
+        body_bytes_max: bytes of one request body (413).
+        cursor_bytes_max: bytes of one cursor; a longer one is answered with `reset`.
+        keys_max: keys or patterns of one request (422).
+        wait_ms_max: how long one sync is held, in milliseconds; a longer wish is cut.
+        waiters_max: held syncs of the server (503).
+        waiters_per_client_max: held syncs of one `clientId` (429).
+        nodes_max: keys and patterns a memory store keeps before it starts a new origin.
+        origins_max: origins one graph knows (503).
+        page_nodes_max: nodes in one answer of `GET /versions`.
+        refetches_per_s: when one touch wakes more waiters than this, their refetches are spread
+            (`spreadMs`) so that the application's own API sees about this many a second.
+    """
+
+    body_bytes_max: int = 1024 * 1024
+    cursor_bytes_max: int = 16 * 1024
+    keys_max: int = 10_000
+    wait_ms_max: int = 25_000
+    waiters_max: int = 10_000
+    waiters_per_client_max: int = 64
+    nodes_max: int = 1_000_000
+    origins_max: int = 64
+    page_nodes_max: int = 1_000
+    refetches_per_s: int = 1_000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(
+                    f"Limits.{field.name} must be a whole number from 1, got {value!r}"
+                )

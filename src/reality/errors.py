@@ -1,0 +1,180 @@
+"""Every error that Reality raises, in one tree.
+
+    RealityError
+    ├── InvalidRequest          400  a message does not have the promised shape
+    │   └── InvalidKey          400  a key or pattern breaks the grammar
+    ├── LimitExceeded           422  more, or longer, than a limit allows
+    │   ├── BodyTooLarge        413
+    │   ├── TooManyWaiters      503  no more syncs can be held (retryable)
+    │   └── TooManyOrigins      503  a graph knows as many origins as it may
+    ├── Unauthorized            401  a credential is missing or wrong
+    ├── Forbidden               403  the credential (or its absence) does not allow this
+    ├── NotFound                404
+    ├── MethodNotAllowed        405
+    ├── UnsupportedMediaType    415
+    ├── NotReady                503  the server may not answer syncs yet, or no longer
+    ├── ServerUnavailable       503  a client found no server that answers (retryable)
+    ├── ProtocolError           502  an answer was not what PROTOCOL.md promises (retryable)
+    ├── RemoteError                  a server refused a request; carries its status and code
+    ├── BlockingInLoop               blocking code was called from an event loop's thread
+    ├── Closed                       the client or server was already closed
+    └── MissingDependency            an optional package is not installed (also an ImportError)
+
+`code` is the stable, snake_case name that travels on the wire; `status` is the HTTP status that a
+server answers with; `retryable` says whether the same request may succeed later.
+"""
+
+from __future__ import annotations
+
+
+class RealityError(Exception):
+    """Base of every error in this package."""
+
+    code = "internal_error"
+    status = 500
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequest(RealityError, ValueError):
+    """A message does not have the promised shape; the text names the member."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class InvalidKey(InvalidRequest):
+    """A key or pattern breaks the grammar (see `reality.core.keys`)."""
+
+    code = "invalid_key"
+
+
+class LimitExceeded(RealityError, ValueError):
+    """Something is larger, longer or more than a limit of `reality.Limits` allows."""
+
+    code = "limit_exceeded"
+    status = 422
+
+
+class BodyTooLarge(LimitExceeded):
+    """A request body has more bytes than `Limits.body_bytes_max`."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class TooManyWaiters(LimitExceeded):
+    """The server holds as many syncs as it may, in all (503) or for one client (429)."""
+
+    code = "too_many_waiters"
+    status = 503
+    retryable = True
+
+
+class TooManyOrigins(LimitExceeded):
+    """A graph would know more origins than `Limits.origins_max`."""
+
+    code = "too_many_origins"
+    status = 503
+
+
+class Unauthorized(RealityError):
+    """The request needs a credential and carries none, or a wrong one."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(RealityError):
+    """The server does not allow this to anybody, or not to this asker."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(RealityError):
+    """No route has this path."""
+
+    code = "not_found"
+    status = 404
+
+
+class MethodNotAllowed(RealityError):
+    """The route exists, but not with this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class UnsupportedMediaType(RealityError):
+    """The body is not declared as JSON."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class NotReady(RealityError):
+    """The server has not started, or is stopping."""
+
+    code = "not_ready"
+    status = 503
+    retryable = True
+
+
+class ServerUnavailable(RealityError):
+    """None of the client's servers answered; the last failure is the `__cause__`."""
+
+    code = "server_unavailable"
+    status = 503
+    retryable = True
+
+
+class ProtocolError(RealityError):
+    """An answer came, but not one that PROTOCOL.md allows (a proxy's page, a cut body)."""
+
+    code = "protocol_error"
+    status = 502
+    retryable = True
+
+
+class RemoteError(RealityError):
+    """A server refused a request. `status` and `code` are the server's."""
+
+    code = "remote_error"
+
+    def __init__(
+        self, message: str, *, status: int, code: str, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.retryable = status in (408, 425, 429) or status >= 500
+        self.retry_after_s = retry_after_s
+
+
+class BlockingInLoop(RealityError, RuntimeError):
+    """A blocking call was made in an event loop's thread, which it would freeze."""
+
+    code = "blocking_in_loop"
+
+
+class Closed(RealityError, RuntimeError):
+    """The client or server was closed before this call."""
+
+    code = "closed"
+
+
+class MissingDependency(RealityError, ImportError):
+    """An optional package is not installed; the text has the line that installs it."""
+
+    code = "missing_dependency"
+
+    def __init__(self, package: str, *, extra: str, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the package {package!r}, which is not installed. "
+            f"Install it with: pip install 'reality-sync[{extra}]'"
+        )

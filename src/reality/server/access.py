@@ -1,0 +1,83 @@
+"""Who may do what: reading is open unless an authorizer says otherwise, writing needs a token."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reality.errors import Forbidden, Unauthorized
+
+TOKEN_CHARS_MIN = 8
+
+
+class Authorizer(Protocol):
+    """Decides which keys an asker may see."""
+
+    async def may_read(self, headers: Mapping[str, str], keys: Collection[str]) -> Collection[str]:
+        """The keys, out of those asked for, that the asker may see.
+
+        The others are answered exactly as keys that were never touched: the asker cannot tell a
+        forbidden key from an unknown one. Called once for a request, before it is held.
+
+        Args:
+            headers: the request's headers, names in lower case.
+            keys: keys, and for `GET /versions` also patterns.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which pages of other origins may call the server.
+
+    Attributes:
+        origins: such as `https://example.com`; `*` allows all, but not with credentials.
+        credentials: whether those pages may send cookies and the like.
+    """
+
+    origins: Sequence[str]
+    credentials: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.origins, str):
+            raise ValueError(f"Cors.origins must be a list of origins, got {self.origins!r}")
+        if self.credentials and "*" in self.origins:
+            raise ValueError(
+                "Cors: '*' cannot be combined with credentials, because any page could then act "
+                "for the user: name the origins"
+            )
+
+    def allows(self, origin: str) -> bool:
+        """Whether a page of this origin may call."""
+        return "*" in self.origins or origin in self.origins
+
+
+def check_token(token: str | None) -> None:
+    """Raise unless a token is absent or long enough to be one."""
+    if token is not None and (len(token) < TOKEN_CHARS_MIN or not token.isascii()):
+        raise ValueError(
+            f"the token must be at least {TOKEN_CHARS_MIN} ASCII characters; make one with: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+
+
+def check_credential(token: str | None, authorization: str | None) -> None:
+    """Raise unless the `Authorization` header carries the token.
+
+    Raises:
+        Forbidden: the server has no token, so nobody may invalidate over HTTP.
+        Unauthorized: the credential is missing or wrong.
+    """
+    if token is None:
+        raise Forbidden(
+            "invalidating over HTTP is off, because this server has no token: give it one "
+            "(`reality serve --token`, or `RealityServer(token=...)`)",
+            code="invalidation_disabled",
+        )
+    scheme, _, credential = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not credential:
+        raise Unauthorized("this needs the header `Authorization: Bearer <token>`")
+    if not hmac.compare_digest(credential.strip().encode(), token.encode()):
+        raise Unauthorized("the token is wrong")

@@ -1,0 +1,133 @@
+"""What the threads and event loops of one process share, under one lock.
+
+Every method is one step as seen by other threads: a touch and the waking of whom it concerns, a
+look at the graph. Nothing here waits for anything but the lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Mapping, Sequence
+
+from reality.core.graph import Answer, Node
+from reality.core.keys import is_pattern
+from reality.core.limits import Limits
+from reality.core.messages import VersionsResponse
+from reality.server.holding import Holding, Ticket
+from reality.server.stats import Stats
+from reality.storage.memory import MemoryStorage, wall_clock_ms
+from reality.storage.process import renew_after_fork
+
+_logger = logging.getLogger("reality.server")
+
+
+class SharedState:
+    """The store, the held syncs and the counters of one server."""
+
+    def __init__(self, server_id: str, storage: MemoryStorage, limits: Limits) -> None:
+        self._server_id = server_id
+        self._storage = storage
+        self._limits = limits
+        self._made_ms = wall_clock_ms()
+        self._syncs = self._invalidations = self._woken = 0
+        storage.open(server_id, limits)
+        self._after_fork()
+        renew_after_fork(self, SharedState._after_fork)
+
+    def answer(
+        self, known: Mapping[str, int], cursor: str | None, hidden: Collection[str]
+    ) -> tuple[Answer, int]:
+        """What is news, and the local apply position it was read at."""
+        with self._lock:
+            self._syncs += 1
+            graph = self._storage.graph
+            return graph.answer(known, cursor, hidden=hidden), graph.position
+
+    def node(self, key: str) -> Node | None:
+        """The metadata of a key."""
+        with self._lock:
+            return self._storage.graph.node(key)
+
+    def touch(
+        self, names: Sequence[str], *, hash: str = "", deleted: bool = False
+    ) -> dict[str, Node]:
+        """Record one batch of well-formed names and wake whom it concerns; the keys' new nodes."""
+        with self._lock:
+            renewed = self._storage.touch(names, hash=hash, deleted=deleted)
+            self._invalidations += 1
+            self._woken += self._holding.wake_all() if renewed else self._holding.wake(names)
+            graph = self._storage.graph
+            # A store that was just filled and renewed has forgotten the keys, not their versions.
+            nodes = {
+                name: graph.node(name) or Node(name, graph.version(name), "", 0)
+                for name in names
+                if not is_pattern(name)
+            }
+        if renewed:
+            _logger.warning(
+                "the memory store of %s passed its limit of nodes and starts anew as %s; all "
+                "clients refetch once (raise Limits.nodes_max to keep more)",
+                self._server_id,
+                graph.own_origin,
+            )
+        return nodes
+
+    def listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
+        """One page of what was touched after a local apply position."""
+        with self._lock:
+            graph = self._storage.graph
+            # 0 is "from the start": there is nothing before it to have missed.
+            is_ours = server_id in (None, self._server_id, graph.own_origin)
+            reset = not is_ours or not (
+                since == 0 or graph.first_position <= since <= graph.position
+            )
+            found, more = graph.listing(0 if reset else since, limit=limit)
+            return VersionsResponse(
+                server_id=self._server_id,
+                origin=graph.own_origin,
+                max_version=graph.position,
+                changed=[node for _, node in found],
+                since=found[-1][0] if found else graph.position,
+                more=more,
+                reset=reset,
+                timestamp=wall_clock_ms(),
+            )
+
+    def take_ticket(self, client_id: str, names: frozenset[str]) -> Ticket:
+        """Begin to hold a sync; see `Holding.take`."""
+        with self._lock:
+            return self._holding.take(client_id, names)
+
+    def give_back(self, ticket: Ticket) -> None:
+        """A held sync was answered, or its asker has gone."""
+        with self._lock:
+            self._holding.give_back(ticket)
+
+    def wake_all(self) -> None:
+        """End every wait."""
+        with self._lock:
+            self._holding.wake_all()
+
+    def stats(self) -> Stats:
+        """A consistent snapshot of the counters."""
+        with self._lock:
+            graph = self._storage.graph
+            return Stats(
+                server_id=self._server_id,
+                origin=graph.own_origin,
+                uptime_s=(wall_clock_ms() - self._made_ms) / 1000,
+                nodes=len(graph),
+                position=graph.position,
+                version_max=graph.version_max,
+                waiters=len(self._holding),
+                syncs=self._syncs,
+                invalidations=self._invalidations,
+                woken=self._woken,
+            )
+
+    def _after_fork(self) -> None:
+        """In a child: nothing is held here, and the parent's lock may have been taken."""
+        # Re-entrant, so that `end_waits` in a signal handler cannot wait for what it interrupted.
+        self._lock = threading.RLock()
+        self._holding = Holding(self._limits)

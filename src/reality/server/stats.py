@@ -1,0 +1,34 @@
+"""What a server tells about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What a server has done and holds.
+
+    Attributes:
+        server_id: its configured id.
+        origin: its run.
+        uptime_s: seconds since it was made.
+        nodes: keys and patterns kept.
+        position: the local apply position.
+        version_max: a number that no key's version exceeds.
+        waiters: syncs held now.
+        syncs: syncs answered.
+        invalidations: batches recorded.
+        woken: held syncs that touches have ended.
+    """
+
+    server_id: str
+    origin: str
+    uptime_s: float
+    nodes: int
+    position: int
+    version_max: int
+    waiters: int
+    syncs: int
+    invalidations: int
+    woken: int

@@ -1,0 +1,1 @@
+"""Where nodes live. Memory is the default; read `memory` first."""

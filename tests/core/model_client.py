@@ -1,0 +1,148 @@
+"""A client small enough to be read at a glance, for `world`: it hops, fetches late, fails, persists.
+
+Each rule that keeps it from losing a change is a method of its own, so that tests can switch one
+off and watch a change being lost.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from reality.core.graph import Answer, Node
+from tests.core.world import KEYS, Server, World, hash_of
+
+
+@dataclass
+class Data:
+    """What a client holds of one key: the application's data, and when its fetch began."""
+
+    value: str
+    began_at: int
+
+
+@dataclass
+class Held:
+    """All that a client remembers; persisted as one or not at all."""
+
+    cursor: str | None = None
+    known: dict[str, int] = field(default_factory=dict)
+    data: dict[str, Data] = field(default_factory=dict)
+    # Keys whose data must be fetched, by the time of the last report that said so.
+    dirty: dict[str, int] = field(default_factory=dict)
+    # Keys whose refetch was skipped because the announced hash is that of the data held.
+    skipped: set[str] = field(default_factory=set)
+
+
+class Client:
+    """One client of `world`.
+
+    Args:
+        world: where the application's data is.
+        keys: the keys it holds.
+        uses_cursor: whether it speaks the cursor protocol or, like older clients, only versions.
+    """
+
+    def __init__(
+        self, world: World, keys: Iterable[str] = KEYS, *, uses_cursor: bool = True
+    ) -> None:
+        self.world = world
+        self.keys = tuple(keys)
+        self.uses_cursor = uses_cursor
+        self.held = Held(dirty=dict.fromkeys(self.keys, 0))
+        self.fetching: dict[str, Data] = {}
+        self.told_hash: dict[str, str] = {}
+        self._saved: Held | None = None
+
+    # ---- asking --------------------------------------------------------------------------------
+
+    def sync(self, server: Server, keys: Iterable[str] | None = None) -> Answer:
+        """Ask one server about some keys, by default all, and take the answer in."""
+        asked = self.keys if keys is None else tuple(keys)
+        known = {key: self.held.known.get(key, 0) for key in asked}
+        cursor = self.held.cursor if self.uses_cursor else None
+        answer = server.graph.answer(known, cursor)
+        self.world.tick()
+        for key, node in answer.changed.items():
+            self.hear(key, node, reset=answer.reset, continuous=cursor is not None)
+        if self.uses_cursor and self.adopts(asked):
+            self.held.cursor = answer.cursor
+        return answer
+
+    def adopts(self, asked: tuple[str, ...]) -> bool:
+        """Whether the cursor of an answer counts: only if all keys held were asked for."""
+        return set(asked) >= set(self.keys)
+
+    def hear(self, key: str, node: Node, *, reset: bool, continuous: bool) -> None:
+        """A server reports that a key changed; `continuous` if it was asked with a cursor."""
+        is_known = node.version == self.held.known.get(key)
+        if is_known and not reset:
+            return  # a refetch has begun since, or the key is dirty still
+        self.held.known[key] = node.version
+        if self.skips(key, node, reset=reset or not continuous):
+            self.held.skipped.add(key)
+        else:
+            self.held.dirty[key] = self.world.time
+        self.told_hash[key] = node.hash
+
+    def skips(self, key: str, node: Node, *, reset: bool) -> bool:
+        """Whether the announced hash shows that the data held is the data of now.
+
+        Without a cursor a server that has lost touches cannot say so: that counts as a reset.
+        """
+        if reset or key in self.held.dirty or key in self.fetching:
+            return False
+        return node.hash != "" and node.hash == self.held_hash(key)
+
+    def held_hash(self, key: str) -> str:
+        """The hash that an announced one is compared with: of the data held."""
+        return hash_of(self.held.data[key].value) if key in self.held.data else ""
+
+    # ---- fetching ------------------------------------------------------------------------------
+
+    def begin_fetch(self, key: str) -> None:
+        """Ask the application for the data; it is read now and arrives later."""
+        self.fetching[key] = Data(self.world.data[key], self.world.tick())
+
+    def finish_fetch(self, key: str) -> None:
+        """The data arrives. Only a fetch begun after the last report makes the key clean."""
+        fetched = self.fetching.pop(key)
+        self.held.data[key] = fetched
+        self.held.skipped.discard(key)
+        if fetched.began_at > self.held.dirty.get(key, -1):
+            self.held.dirty.pop(key, None)
+
+    def fail_fetch(self, key: str) -> None:
+        """The data does not arrive: the key stays as dirty as it was."""
+        self.fetching.pop(key)
+
+    def fetch_dirty(self) -> None:
+        """Fetch everything that needs it, at once."""
+        for key in list(self.held.dirty):
+            self.begin_fetch(key)
+            self.finish_fetch(key)
+
+    # ---- persisting ----------------------------------------------------------------------------
+
+    def persist(self) -> None:
+        """Write down all that is held, as one."""
+        self._saved = copy.deepcopy(self.held)
+
+    def restart(self) -> None:
+        """The client's process dies and comes back with what was written down."""
+        self.held = copy.deepcopy(self._saved) or Held(dirty=dict.fromkeys(self.keys, 0))
+        self.fetching.clear()
+        self.told_hash.clear()
+
+    # ---- judging -------------------------------------------------------------------------------
+
+    def stale_keys(self) -> list[str]:
+        """Keys that the client believes to be fresh and that are not: each is a lost change."""
+        return [key for key in self.keys if key not in self.held.dirty and self._is_stale(key)]
+
+    def _is_stale(self, key: str) -> bool:
+        held = self.held.data[key]
+        if held.began_at >= self.world.touched_at[key]:
+            return False
+        return held.value != self.world.data[key] or key not in self.held.skipped

@@ -1,0 +1,427 @@
+"""`client.js` in a real browser, against a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, Route
+from playwright.sync_api import TimeoutError as NothingHappened
+
+from tests.demo.conftest import OpenWindow
+from tests.demo.playground import Playground, body_of, invalidate, is_sync, wait_for
+from tests.demo.served import serving_playground
+from tests.support.processes import free_port
+
+pytestmark = pytest.mark.slow
+
+# What the client pauses for is a second; the browser's clocks do not agree to the millisecond.
+_PAUSE_MS = 900
+
+Play = Callable[..., Playground]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Where one playground server is, for all tests of this module."""
+    port = free_port()
+    with serving_playground(port):
+        yield port
+
+
+@pytest.fixture
+def play(port: int, open_window: OpenWindow) -> Play:
+    """Opens a window with one client, made with these options."""
+
+    def play(host: str = "127.0.0.1", *, is_patient: bool = True, **options: object) -> Playground:
+        page = open_window(f"http://{host}:{port}/")
+        return Playground(page, is_patient=is_patient, **options)
+
+    return play
+
+
+def expect_no_sync(page: Page, *, for_ms: float) -> None:
+    """Observe that no sync is asked for a while."""
+    with pytest.raises(NothingHappened), page.expect_request(is_sync, timeout=for_ms):
+        pass
+
+
+# ---- fetching ------------------------------------------------------------------------------------
+
+
+def test_a_first_load_fetches_each_key_once(play: Play) -> None:
+    """Known to the server or not, a new key is fetched once, after one sync without wait."""
+    window = play()
+    invalidate(window.page, "quick:known")
+
+    window.subscribe("quick:known", "quick:never-touched")
+    window.wait_until_held("quick:known", "quick:never-touched")
+
+    assert [body_of(each)["wait"] for each in window.syncs] == [0, 25_000]
+    assert window.fetch_count("quick:known") == window.fetch_count("quick:never-touched") == 1
+    assert window.state("quick:known")["data"] == {"count": 1}
+    assert window.state("quick:known")["meta"]["version"] > 0
+
+
+def test_an_invalidation_during_a_slow_fetch_fetches_again(play: Play) -> None:
+    """A touch during a fetch is not lost: the key is stale until a later fetch has landed (I1)."""
+    window = play()
+    window.subscribe("slow")
+    window.wait_for_fetch("slow", 1)
+    version = window.state("slow")["meta"]["version"]
+
+    invalidate(window.page, "slow")
+    window.wait_for_state("slow", f"state.meta.version > {version}")
+    window.finish("slow", 1, "old")
+    window.wait_for_fetch("slow", 2)
+    window.wait_for_state("slow", "state.data === 'old' && state.isStale && state.isSyncing")
+    window.finish("slow", 2, "new")
+    window.wait_until_held("slow")
+
+    assert window.state("slow")["data"] == "new"
+    assert not window.state("slow")["isStale"]
+    assert window.fetch_count("slow") == 2
+
+
+def test_a_pattern_reaches_the_keys_below_it(play: Play) -> None:
+    """Invalidating `quick:room:*` refetches `quick:room:7` and leaves `quick:hall:7` alone."""
+    window = play()
+    window.subscribe("quick:room:7", "quick:hall:7")
+    window.wait_until_held("quick:room:7", "quick:hall:7")
+
+    invalidate(window.page, "quick:room:*")
+    window.wait_for_fetch("quick:room:7", 2)
+    window.wait_until_held("quick:room:7", "quick:hall:7")
+
+    assert window.fetch_count("quick:hall:7") == 1
+
+
+def test_a_failed_fetch_is_tried_again(play: Play) -> None:
+    """A fetcher that throws leaves the old data and an error, and is called until it succeeds."""
+    window = play()
+    window.subscribe("flaky")
+    window.wait_for_fetch("flaky", 1)
+    window.page.evaluate("fetches.flaky[0].reject(new Error('no luck'))")
+    window.wait_for_state("flaky", "state.error?.message === 'no luck'")
+    window.wait_for_fetch("flaky", 2)
+    window.page.evaluate("fetches.flaky[1].reject('not even an error')")
+    window.wait_for_fetch("flaky", 3)
+    window.finish("flaky", 3, "data")
+    window.wait_until_held("flaky")
+
+    assert window.state("flaky")["error"] is None
+
+
+def test_equal_data_stays_the_same_object(play: Play) -> None:
+    """A refetch that brings equal data keeps the object that callbacks already have."""
+    window = play()
+    window.subscribe("same")
+    for number, data in enumerate([{"a": [1]}, {"a": [1]}, {"a": [2]}], start=1):
+        window.wait_for_fetch("same", number)
+        window.finish("same", number, data)
+        window.wait_until_held("same")
+        invalidate(window.page, "same")
+    window.wait_for_fetch("same", 4)
+
+    distinct = "() => new Set(states.same.map(({ data }) => data).filter(Boolean)).size"
+    assert window.page.evaluate(distinct) == 2
+
+
+def test_data_that_is_not_json_is_never_taken_for_equal(play: Play) -> None:
+    """A Map has no JSON text of its own, so a new one always replaces the old one."""
+    window = play()
+    window.subscribe("map")
+    for number in (1, 2):
+        window.wait_for_fetch("map", number)
+        window.page.evaluate(f"fetches.map[{number - 1}].resolve(new Map([['n', {number}]]))")
+        window.wait_for_state("map", f"state.data?.get('n') === {number}")
+        window.wait_until_held("map")
+        invalidate(window.page, "map")
+
+
+def test_subscriptions_of_a_key_share_its_data(play: Play) -> None:
+    """A second subscription is told the present state; the last one to end ends the fetching."""
+    window = play()
+    window.subscribe("slow")
+    window.wait_for_fetch("slow", 1)
+    window.finish("slow", 1, "data")
+    window.wait_until_held("slow")
+    window.page.evaluate(
+        """() => {
+            window.late = [];
+            const listen = (state) => late.push(state);
+            window.ends = [subscribe("slow"), reality.subscribe("slow", listen)];
+        }"""
+    )
+    window.page.wait_for_function("late.at(-1)?.data === 'data'")
+    assert window.fetch_count("slow") == 1
+
+    invalidate(window.page, "slow")
+    window.wait_for_fetch("slow", 2)
+    window.page.evaluate("() => { for (const end of ends) { end(); end() } }")
+    assert not window.page.evaluate("fetches.slow[1].signal.aborted")
+    window.page.evaluate("reality.close()")
+    assert window.page.evaluate("fetches.slow[1].signal.aborted")
+
+
+def test_an_ended_subscription_is_not_told_any_more(play: Play) -> None:
+    """Unsubscribing gives the running fetch up, and the key is asked for no longer."""
+    window = play()
+    window.page.evaluate("() => { window.end = subscribe('gone') }")
+    window.subscribe("quick:kept")
+    window.wait_for_fetch("gone", 1)
+    told = window.page.evaluate("end(), states.gone.length")
+    window.wait_until_held("quick:kept")
+
+    assert window.page.evaluate("fetches.gone[0].signal.aborted")
+    assert window.page.evaluate("states.gone.length") == told
+
+
+def test_a_callback_that_throws_stops_nothing(play: Play) -> None:
+    """What a callback throws is reported by the browser; other callbacks and the client go on."""
+    window = play()
+    with window.page.expect_event("pageerror") as reported:
+        window.page.evaluate(
+            "() => { reality.subscribe('quick', () => { throw new Error('a bug of the page') }) }"
+        )
+        window.subscribe("quick")
+    assert reported.value.message == "a bug of the page"
+
+    window.wait_until_held("quick")
+    invalidate(window.page, "quick")
+    window.wait_for_state("quick", "state.data.count === 2")
+
+
+# ---- asking --------------------------------------------------------------------------------------
+
+
+def test_a_key_that_nobody_touches_is_not_asked_for_again(play: Play) -> None:
+    """Without a touch the held request stays held, for a key that the server does not know (I2)."""
+    window = play()
+    window.subscribe("quick:untouched")
+    window.wait_until_held("quick:untouched")
+
+    expect_no_sync(window.page, for_ms=3_000)
+    assert len(window.syncs) == 2
+
+
+def test_a_new_key_joins_the_one_held_request(play: Play) -> None:
+    """A further key gives the held request up; all keys are asked for at once, then held again."""
+    window = play()
+    window.subscribe("quick:1")
+    window.wait_until_held("quick:1")
+    held = window.syncs[-1]
+
+    window.subscribe("quick:2", "quick:3")
+    window.wait_until_held("quick:1", "quick:2", "quick:3")
+
+    assert held.failure == "net::ERR_ABORTED"
+    asked = [body_of(each) for each in window.syncs[2:]]
+    assert [(len(each["known"]), each["wait"]) for each in asked] == [(3, 0), (3, 25_000)]
+    assert window.fetch_count("quick:1") == 1
+
+
+def test_a_cursor_that_does_not_cover_every_key_is_not_kept(play: Play) -> None:
+    """A key that came while a request was under way is not skipped by that answer's cursor (I1)."""
+    window = play()
+    delayed: list[Route] = []
+
+    def delay(route: Route) -> None:
+        delayed.append(route)
+
+    window.page.route("**/sync", delay, times=1)
+    window.subscribe("quick:1")
+    wait_for(window.page, lambda: len(delayed) == 1)
+    window.subscribe("quick:2")
+    delayed[0].continue_()
+    window.wait_until_held("quick:1", "quick:2")
+
+    first, second, held = (body_of(each) for each in window.syncs)
+    assert (list(first["known"]), "cursor" in first) == (["quick:1"], False)
+    assert (list(second["known"]), "cursor" in second) == (["quick:1", "quick:2"], False)
+    assert second["known"]["quick:1"] > 0
+    assert "cursor" in held
+
+
+def test_a_restarted_server_leads_to_one_refetch_of_each_key(open_window: OpenWindow) -> None:
+    """A cursor that the server cannot know resets once: every key is fetched once more (I1, I2)."""
+    port = free_port()
+    with serving_playground(port) as process:
+        window = Playground(open_window(f"http://127.0.0.1:{port}/"))
+        window.subscribe("quick:a", "quick:b")
+        window.wait_until_held("quick:a", "quick:b")
+        process.kill()
+        process.wait()
+        window.wait_for_state("quick:a", "state.status === 'error'")
+    with serving_playground(port):
+        for key in ("quick:a", "quick:b"):
+            window.wait_for_state(key, "state.data.count === 2 && state.status === 'idle'")
+        window.wait_until_held("quick:a", "quick:b")
+        expect_no_sync(window.page, for_ms=500)
+
+        assert window.fetch_count("quick:a") == window.fetch_count("quick:b") == 2
+
+
+def test_hints_ask_without_waiting(play: Play) -> None:
+    """`sync` gives the held request up and asks at once; focus does so at most every 5 s."""
+    window = play()
+    window.subscribe("quick")
+    window.wait_until_held("quick")
+
+    window.page.evaluate("reality.sync('mutation')")
+    wait_for(window.page, lambda: len(window.syncs) == 4)
+    asked = [body_of(each) for each in window.syncs]
+    assert [(each["hint"], each["wait"]) for each in asked] == [
+        ("mount", 0),
+        ("idle", 25_000),
+        ("mutation", 0),
+        ("idle", 25_000),
+    ]
+
+    window.page.evaluate("dispatchEvent(new Event('focus'))")
+    expect_no_sync(window.page, for_ms=300)
+
+
+def test_without_live_nothing_is_held(play: Play) -> None:
+    """A client that is not live asks on hints only, and learns then what happened since."""
+    window = play(live=False)
+    window.subscribe("quick")
+    window.wait_for_state("quick", "state.data?.count === 1")
+    invalidate(window.page, "quick")
+    expect_no_sync(window.page, for_ms=300)
+
+    window.page.evaluate("reality.sync()")
+    window.wait_for_state("quick", "state.data.count === 2")
+    assert [body_of(each)["wait"] for each in window.syncs] == [0, 0]
+
+
+def test_an_outage_ends_with_the_first_answer(play: Play) -> None:
+    """After a failure the client asks without waiting, so that it knows soon that all is well."""
+    window = play()
+    window.subscribe("quick")
+    window.wait_until_held("quick")
+    window.page.context.set_offline(True)
+    window.page.evaluate("reality.sync()")
+    window.wait_for_state("quick", "state.status === 'error'")
+
+    window.page.context.set_offline(False)
+    window.wait_until_held("quick")
+
+    *retries, last = window.syncs[2:]
+    assert {body_of(each)["wait"] for each in retries} == {0}
+    assert body_of(last)["wait"] > 0
+    assert window.fetch_count("quick") == 1
+
+
+def test_a_failed_sync_is_tried_again(play: Play) -> None:
+    """Even a client that is not live, and of which nothing is wanted any more, tries again."""
+    window = play(endpoint="/not-reality/", live=False)
+    window.subscribe("quick")
+
+    assert len(window.gaps_ms(3)) == 2
+
+
+def test_a_closed_client_asks_nothing(play: Play) -> None:
+    """`close` gives the held request up for good, and a closed client says so."""
+    window = play()
+    window.subscribe("quick")
+    window.wait_until_held("quick")
+
+    with window.page.expect_event("requestfailed", is_sync):
+        window.page.evaluate("reality.close()")
+    window.page.evaluate("reality.sync()")
+    invalidate(window.page, "quick")
+
+    expect_no_sync(window.page, for_ms=300)
+    with pytest.raises(Exception, match="this client was closed"):
+        window.subscribe("quick")
+
+
+def test_what_is_no_key_or_hint_is_refused(play: Play) -> None:
+    """A key or hint that the server would refuse is refused before it spoils the other keys."""
+    window = play()
+    for key in ("", "*", "chat:*", "tab\t", "é" * 257, "a:b:c:d:e:f:g:h:i"):
+        with pytest.raises(Exception, match="is not a key"):
+            window.subscribe(key)
+    with pytest.raises(Exception, match="is no hint"):
+        window.page.evaluate("reality.sync('often')")
+    window.subscribe("é" * 256, "a:b:c:d:e:f:g:h")
+    window.wait_for_fetch("a:b:c:d:e:f:g:h", 1)
+
+
+def test_a_page_without_tls_has_a_client_id(play: Play) -> None:
+    """Where the browser has no `crypto.randomUUID`, clients still tell themselves apart."""
+    window = play("insecure.test")
+    assert not window.page.evaluate("isSecureContext")
+
+    window.subscribe("quick")
+    window.wait_until_held("quick")
+
+    assert 16 <= len(body_of(window.syncs[0])["clientId"]) <= 128
+
+
+# ---- servers that misbehave ----------------------------------------------------------------------
+
+
+def test_a_flood_of_news_slows_the_client_down(play: Play) -> None:
+    """Five answers with news within half a second are reported once, and then it asks slower."""
+    window = play(endpoint="/always-news/")
+    with window.page.expect_console_message(lambda each: each.type == "warning") as warned:
+        window.subscribe("quick")
+    assert "asking less often" in warned.value.text
+
+    asked = len(window.syncs)
+    assert max(window.gaps_ms(asked + 1)) >= _PAUSE_MS
+
+
+def test_repeated_resets_slow_the_client_down(play: Play) -> None:
+    """After a second reset in a row the client asks no sooner than a second later."""
+    window = play(endpoint="/always-reset")
+    window.subscribe("quick")
+
+    assert window.gaps_ms(3)[1] >= _PAUSE_MS
+
+
+def test_refetches_are_spread_as_the_server_asks(play: Play) -> None:
+    """With `spreadMs` data that is already there is fetched again later; new keys are not."""
+    window = play(endpoint="/spread/")
+    window.subscribe("quick")
+
+    window.wait_for_state("quick", "state.status === 'stale'")
+    assert window.fetch_count("quick") == 1
+
+
+@pytest.mark.parametrize("server", ["never-held", "zero-for-unknown-keys"])
+def test_a_server_that_does_not_hold_is_not_asked_in_a_loop(play: Play, server: str) -> None:
+    """Where a held request comes back at once and without news, the client pauses (I2)."""
+    window = play(endpoint=f"/{server}/")
+    window.subscribe("quick")
+
+    assert window.gaps_ms(3)[1] >= _PAUSE_MS
+    assert window.fetch_count("quick") == 1
+
+
+@pytest.mark.parametrize("server", ["busy", "unwilling-to-hold"])
+def test_retry_after_is_honoured(play: Play, server: str) -> None:
+    """No request is made before the time that the server asked for, not even on a hint."""
+    window = play(endpoint=f"/{server}/")
+    window.subscribe("quick")
+    window.gaps_ms(1)
+    window.page.evaluate("reality.sync()")
+
+    assert window.gaps_ms(2)[0] >= _PAUSE_MS
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [("busy", "gave 503: too many"), ("not-reality", "not the answer of a Reality server")],
+)
+def test_data_comes_even_if_the_server_does_not_answer(
+    play: Play, server: str, reason: str
+) -> None:
+    """A first fetch begins after 150 ms at most; the state tells why the key is not live."""
+    window = play(endpoint=f"/{server}/", is_patient=False)
+    window.subscribe("quick")
+    window.wait_for_state("quick", "state.data && state.status === 'error'")
+
+    assert reason in window.state("quick")["error"]

@@ -1,0 +1,117 @@
+"""Every limit of `Limits` has its error, or its effect, when it is exceeded (I6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from reality import Limits, RealityServer
+from reality.core.cursor import Position
+from reality.core.delta import Delta
+from reality.errors import TooManyOrigins
+from tests.http.calling import BEARER, TOKEN, Caller, following, held, message
+
+Proof = Callable[[RealityServer, Caller], Awaitable[None]]
+
+
+async def sync(call: Caller, request: dict[str, Any]) -> dict[str, Any]:
+    """The members of a good answer."""
+    answer = await call.post("/reality/sync", request)
+    assert 200 == answer.status
+    members: dict[str, Any] = answer.json()
+    return members
+
+
+async def body_bytes_max(_: RealityServer, call: Caller) -> None:
+    answer = await call.post("/reality/sync", message("a"))
+    assert (413, "body_too_large") == answer.problem()[:2]
+
+
+async def cursor_bytes_max(_: RealityServer, call: Caller) -> None:
+    request = following(message("a"), await sync(call, message("a")))
+    assert (await sync(call, request))["reset"]
+
+
+async def keys_max(_: RealityServer, call: Caller) -> None:
+    for path, body in (("sync", message("a", "b")), ("invalidate", {"keys": ["a", "b"]})):
+        answer = await call.post(f"/reality/{path}", body, headers=BEARER)
+        assert (422, "too_many_keys") == answer.problem()[:2]
+
+
+async def wait_ms_max(_: RealityServer, call: Caller) -> None:
+    request = following(message("a"), await sync(call, message("a"))) | {"wait": 2**50}
+    assert {} == (await asyncio.wait_for(sync(call, request), timeout=10))["changed"]
+
+
+async def waiters_max(server: RealityServer, call: Caller) -> None:
+    request = following(message("b"), await sync(call, message("b"))) | {"wait": 5_000}
+    async with held(server, call, "a"):
+        answer = await call.post("/reality/sync", request | {"clientId": "another"})
+    assert (503, "too_many_waiters") == answer.problem()[:2]
+
+
+async def waiters_per_client_max(server: RealityServer, call: Caller) -> None:
+    request = following(message("b"), await sync(call, message("b"))) | {"wait": 5_000}
+    async with held(server, call, "a"):
+        answer = await call.post("/reality/sync", request)
+    assert (429, "too_many_waiters_of_client") == answer.problem()[:2]
+
+
+async def nodes_max(server: RealityServer, call: Caller) -> None:
+    origin = server.stats().origin
+    request = following(message("a"), await sync(call, message("a")))
+    await server.invalidate("b", "c")
+    assert origin != server.stats().origin
+    assert (await sync(call, request))["reset"]
+
+
+async def origins_max(server: RealityServer, _: Caller) -> None:
+    page = Delta(
+        origin="beta~1", register=0, since=0, after=0, upto=Position(0), last=True, touched=()
+    )
+    with pytest.raises(TooManyOrigins, match="origins") as caught:
+        server._state._storage.graph.merge(page)
+    assert 503 == caught.value.status
+
+
+async def page_nodes_max(server: RealityServer, call: Caller) -> None:
+    await server.invalidate("a", "b")
+    page = (await call("GET", "/reality/versions", query="limit=9")).json()
+    assert (1, True) == (len(page["changed"]), page["more"])
+
+
+async def refetches_per_s(server: RealityServer, call: Caller) -> None:
+    async with held(server, call, "a") as first, held(server, call, "a") as second:
+        await server.invalidate("a")
+        assert 2_000 == (await first).json()["spreadMs"] == (await second).json()["spreadMs"]
+
+
+PROOFS: tuple[Proof, ...] = (
+    body_bytes_max,
+    cursor_bytes_max,
+    keys_max,
+    wait_ms_max,
+    waiters_max,
+    waiters_per_client_max,
+    nodes_max,
+    origins_max,
+    page_nodes_max,
+    refetches_per_s,
+)
+
+
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.__name__)
+async def test_a_limit_of_one_is_felt(proof: Proof) -> None:
+    """I6: with a limit of 1, the second of its kind is a clear error or the documented effect."""
+    server = RealityServer("alpha", token=TOKEN, limits=Limits(**{proof.__name__: 1}))
+
+    await proof(server, Caller(server.asgi()))
+
+
+def test_every_limit_has_its_proof() -> None:
+    """I6: a limit that is added needs a test that exceeds it."""
+    assert {field.name for field in fields(Limits)} == {proof.__name__ for proof in PROOFS}

@@ -1,0 +1,237 @@
+"""Every code block of the documents is executed, and every link leads somewhere.
+
+A block is found by its file and its first line; a block that no test here claims is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from reality import errors
+from reality.core.codec import decode_answer, decode_sync_request
+from reality.core.messages import SyncResponse
+from tests.support.processes import free_port, serving
+from tests.support.programs import require_program
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("conformance/*.md"))
+)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """One fenced block."""
+
+    document: str
+    language: str
+    text: str
+
+
+BLOCKS = [
+    Block(str(path.relative_to(ROOT)), language, text)
+    for path in DOCUMENTS
+    for language, text in FENCE.findall(path.read_text())
+]
+
+
+def block(document: str, start: str) -> str:
+    """The one block of a document that begins with this text."""
+    found = [
+        each.text for each in BLOCKS if each.document == document and each.text.startswith(start)
+    ]
+    assert len(found) == 1, f"{document} has {len(found)} blocks that begin with {start!r}"
+    return found[0]
+
+
+def test_every_block_is_of_a_kind_that_is_executed() -> None:
+    """No block escapes: each language below has a test, and `text` is for pictures."""
+    kinds = {(each.document, each.language) for each in BLOCKS if each.language != "text"}
+
+    assert {language for _, language in kinds} <= {"sh", "python", "html", "json"}
+    assert {document for document, language in kinds if language in ("python", "html")} == {
+        "README.md"
+    }
+    assert len([each for each in BLOCKS if each.language == "python"]) == 2
+
+
+@pytest.mark.parametrize("each", [each for each in BLOCKS if each.language == "sh"])
+def test_shell_commands_exist(each: Block) -> None:
+    """What a document tells to type can be typed: targets, extras and options exist."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for line in each.text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+            del words[0]
+        if not words:
+            continue
+        if words[0] == "make":
+            for target in [word for word in words[1:] if "=" not in word]:
+                assert f"\n{target}:" in (ROOT / "Makefile").read_text()
+        elif words[:2] == ["pip", "install"]:
+            for extra in re.findall(r"reality-sync\[([\w,]+)\]", line):
+                assert set(extra.split(",")) <= extras.keys()
+        elif words[0] == "reality":
+            usage = subprocess.run(
+                [sys.executable, "-m", "reality", *words[1:2], "--help"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for option in (word for word in words if word.startswith("--")):
+                assert option in usage
+        else:
+            assert words[0] in ("uvicorn", "curl", "cd", "git", "npm", "apt-get", "python3") or (
+                words[0].startswith((".venv/bin/", "REALITY_", "bench/"))
+            ), f"{each.document} tells to run {words[0]!r}, which nothing here checks"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The README's server, run by the README's command (on a free port), with the README's page."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "server.py").write_text(block("README.md", "# server.py"))
+    page = f"<!doctype html><title>README</title>{block('README.md', '<ul')}"
+    (folder / "page.py").write_text(
+        "from fastapi.responses import HTMLResponse\nfrom server import app\n"
+        f"@app.get('/')\ndef page() -> HTMLResponse:\n    return HTMLResponse({page!r})\n"
+    )
+    command = shlex.split(block("README.md", "pip install").splitlines()[1])
+    assert command[:2] == ["uvicorn", "server:app"]
+    port = str(free_port())
+    run = [sys.executable, "-m", "uvicorn", "page:app", "--app-dir", str(folder)]
+    url = f"http://127.0.0.1:{port}"
+    with serving([*run, "--port", port], ready_url=url):
+        yield url, folder
+
+
+def post(url: str) -> None:
+    """Run the README's curl command against the server."""
+    command = block("README.md", "curl").replace("localhost:8000", url.removeprefix("http://"))
+    subprocess.run(shlex.split(command), check=True, capture_output=True, timeout=10)
+
+
+def test_the_readme_client_sees_what_is_posted(server: tuple[str, Path]) -> None:
+    """The README's client prints the posts, and prints them again when one is added."""
+    url, folder = server
+    script = block("README.md", "# client.py").replace("http://127.0.0.1:8000", url)
+    (folder / "client.py").write_text(script)
+    with subprocess.Popen(
+        [sys.executable, str(folder / "client.py")], stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdout is not None
+        before = client.stdout.readline()
+        post(url)
+        after = client.stdout.readline()
+        client.terminate()
+
+    assert before.count("hello") + 1 == after.count("hello")
+
+
+def test_the_readme_page_shows_what_is_posted(server: tuple[str, Path], tmp_path: Path) -> None:
+    """The README's page, in a real browser, shows a post made elsewhere without a reload."""
+    from playwright.sync_api import expect, sync_playwright
+
+    chromium = require_program("chromium", debian_package="chromium")
+    url, _ = server
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+        "--disable-background-networking --disable-component-update --disable-sync"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=chromium, args=flags.split()
+        )
+        page = browser.new_page()
+        page.goto(url)
+        before = len(json.load(urllib.request.urlopen(f"{url}/api/posts")))
+        expect(page.locator("#posts li")).to_have_count(before)
+        post(url)
+        expect(page.locator("#posts li").nth(before)).to_have_text("hello")
+        browser.close()
+
+
+def test_the_examples_of_the_protocol_are_messages() -> None:
+    """PROTOCOL.md's request and answer are read by the codec."""
+    request = decode_sync_request(block("PROTOCOL.md", '{"known"').encode())
+    answer = decode_answer(SyncResponse, block("PROTOCOL.md", '{"changed"').encode())
+
+    assert request.known.keys() == {"posts", "user:7"}
+    assert answer.changed["posts"].version > request.known["posts"]
+
+
+@pytest.mark.parametrize(
+    "each", [each for each in BLOCKS if each.language == "json"], ids=lambda each: each.text[:20]
+)
+def test_json_is_json(each: Block) -> None:
+    """Every JSON block can be parsed."""
+    json.loads(each.text)
+
+
+def test_every_error_on_the_wire_is_documented() -> None:
+    """Each code that a server can answer with is in PROTOCOL.md, with its status."""
+    client_side = {
+        errors.RealityError,
+        errors.ServerUnavailable,
+        errors.ProtocolError,
+        errors.RemoteError,
+        errors.BlockingInLoop,
+        errors.Closed,
+        errors.MissingDependency,
+        errors.LimitExceeded,
+        errors.TooManyOrigins,
+    }
+    protocol = (ROOT / "PROTOCOL.md").read_text()
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.RealityError)
+    ]
+    for kind in (each for each in kinds if each not in client_side):
+        rows = [line for line in protocol.splitlines() if f"`{kind.code}`" in line]
+
+        assert any(line.startswith(f"| {kind.status} ") for line in rows), kind
+    for kind in kinds:
+        assert kind.__name__ in (errors.__doc__ or "")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file, and every anchor in it a heading."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+
+        assert target.exists(), f"{document.name} links to {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+            assert anchor in slugs, f"{document.name} links to {link}"
+
+
+def test_the_invariants_name_their_tests() -> None:
+    """Each numbered invariant of ARCHITECTURE.md names tests that exist."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = re.findall(r"^\| \*\*(I\d)\*\* .*$", text, re.MULTILINE)
+
+    assert rows == [f"I{number}" for number in range(1, 9)]
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text):
+        source = ROOT / path
+        assert source.exists(), path
+        assert not name or name in source.read_text(), f"{path}::{name}"
