@@ -64,7 +64,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=_which, some=_some)
     def touch(self, which: int, some: list[int]) -> None:
         if server := self.live(which):
-            names = self.keys + PATTERNS
+            names = self.keys * 3 + PATTERNS
             self.world.touch(server, *{names[each % len(names)] for each in some})
 
     @rule(which=_which, key=_which, value=_values)
@@ -169,19 +169,16 @@ class Machine(RuleBasedStateMachine):
             if fetches:
                 client.fetch_dirty()
 
-    @rule(who=_which, which=_which)
-    def begin_fetch(self, who: int, which: int) -> None:
+    @rule(who=_which)
+    def begin_fetches(self, who: int) -> None:
         client = self.client(who)
-        waiting = [key for key in client.held.dirty if key not in client.fetching]
-        if waiting:
-            client.begin_fetch(waiting[which % len(waiting)])
+        for key in client.held.dirty:
+            if key not in client.fetching:
+                client.begin_fetch(key)
 
-    @rule(who=_which, which=_which, arrives=st.booleans())
-    def end_fetch(self, who: int, which: int, arrives: bool) -> None:
-        client = self.client(who)
-        if client.fetching:
-            key = list(client.fetching)[which % len(client.fetching)]
-            (client.finish_fetch if arrives else client.fail_fetch)(key)
+    @rule(who=_which, arrive=st.booleans())
+    def end_fetches(self, who: int, arrive: bool) -> None:
+        self.client(who).end_fetches(arrive=arrive)
 
     @rule(who=_which)
     def persist(self, who: int) -> None:
@@ -210,8 +207,7 @@ class Machine(RuleBasedStateMachine):
         self.world.settle()
         self.servers_are_alike()
         for client in self.clients:
-            for key in list(client.fetching):
-                (client.finish_fetch if fetches else client.fail_fetch)(key)
+            client.end_fetches(arrive=fetches)
             client.sync(self.server(which))
             assert not client.stale_keys(), f"lost changes of {client.stale_keys()}"
             client.fetch_dirty()

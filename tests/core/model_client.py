@@ -113,9 +113,12 @@ class Client:
         if fetched.began_at > self.held.dirty.get(key, -1):
             self.held.dirty.pop(key, None)
 
-    def fail_fetch(self, key: str) -> None:
-        """The data does not arrive: the key stays as dirty as it was."""
-        self.fetching.pop(key)
+    def end_fetches(self, *, arrive: bool) -> None:
+        """All data under way arrives, or none: then the keys stay as dirty as they were."""
+        for key in list(self.fetching):
+            if arrive:
+                self.finish_fetch(key)
+        self.fetching.clear()
 
     def fetch_dirty(self) -> None:
         """Fetch everything that needs it, at once."""

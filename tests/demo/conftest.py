@@ -43,16 +43,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def shared_page(browser: Browser) -> Iterator[Page]:
+    """One window for tests that each load an address anew, because opening one takes long."""
+    page = _new_page(browser)
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
 def open_window(browser: Browser) -> Iterator[OpenWindow]:
     """Opens an address as a new person would: no cookies, storage or cache of other windows."""
     contexts = []
 
     def open_window(address: str, *, asked: list[Request] | None = None) -> Page:
-        context = browser.new_context(viewport={"width": 640, "height": 720})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(_TIMEOUT_MS)
+        page = _new_page(browser)
+        contexts.append(page.context)
         # Playwright marks the handlers it is given, which a built-in method does not allow.
         page.on("request", lambda request: None if asked is None else asked.append(request))
         page.goto(address)
@@ -61,3 +67,9 @@ def open_window(browser: Browser) -> Iterator[OpenWindow]:
     yield open_window
     for context in contexts:
         context.close()
+
+
+def _new_page(browser: Browser) -> Page:
+    page = browser.new_context(viewport={"width": 640, "height": 720}).new_page()
+    page.set_default_timeout(_TIMEOUT_MS)
+    return page

@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Page, Route
 from playwright.sync_api import TimeoutError as NothingHappened
 
-from tests.demo.conftest import OpenWindow
 from tests.demo.playground import Playground, body_of, invalidate, is_sync, wait_for
 from tests.demo.served import serving_playground
 from tests.support.processes import free_port
@@ -30,11 +29,19 @@ def port() -> Iterator[int]:
 
 
 @pytest.fixture
-def play(port: int, open_window: OpenWindow) -> Play:
-    """Opens a window with one client, made with these options."""
+def page(shared_page: Page) -> Iterator[Page]:
+    """A window as if it were new."""
+    yield shared_page
+    shared_page.unroute_all()
+    shared_page.context.set_offline(False)
+
+
+@pytest.fixture
+def play(port: int, page: Page) -> Play:
+    """Loads the playground with one client, made with these options."""
 
     def play(host: str = "127.0.0.1", *, is_patient: bool = True, **options: object) -> Playground:
-        page = open_window(f"http://{host}:{port}/")
+        page.goto(f"http://{host}:{port}/")
         return Playground(page, is_patient=is_patient, **options)
 
     return play
@@ -165,14 +172,23 @@ def test_subscriptions_of_a_key_share_its_data(play: Play) -> None:
 
 
 def test_an_ended_subscription_is_not_told_any_more(play: Play) -> None:
-    """Unsubscribing gives the running fetch up, and the key is asked for no longer."""
+    """Whoever unsubscribes is not told what is under way; the last one ends a running fetch."""
     window = play()
+    bugs: list[str] = []
+    window.page.on("pageerror", lambda error: bugs.append(error.message))
+    window.page.evaluate(
+        """() => {
+            reality.subscribe("quick:kept", () => endOther());
+            const endOther = reality.subscribe("quick:kept", () => { throw new Error("told") });
+        }"""
+    )
     window.page.evaluate("() => { window.end = subscribe('gone') }")
     window.subscribe("quick:kept")
     window.wait_for_fetch("gone", 1)
     told = window.page.evaluate("end(), states.gone.length")
     window.wait_until_held("quick:kept")
 
+    assert bugs == []
     assert window.page.evaluate("fetches.gone[0].signal.aborted")
     assert window.page.evaluate("states.gone.length") == told
 
@@ -243,11 +259,12 @@ def test_a_cursor_that_does_not_cover_every_key_is_not_kept(play: Play) -> None:
     assert "cursor" in held
 
 
-def test_a_restarted_server_leads_to_one_refetch_of_each_key(open_window: OpenWindow) -> None:
+def test_a_restarted_server_leads_to_one_refetch_of_each_key(page: Page) -> None:
     """A cursor that the server cannot know resets once: every key is fetched once more (I1, I2)."""
     port = free_port()
     with serving_playground(port) as process:
-        window = Playground(open_window(f"http://127.0.0.1:{port}/"))
+        page.goto(f"http://127.0.0.1:{port}/")
+        window = Playground(page)
         window.subscribe("quick:a", "quick:b")
         window.wait_until_held("quick:a", "quick:b")
         process.kill()
@@ -303,6 +320,7 @@ def test_an_outage_ends_with_the_first_answer(play: Play) -> None:
     window.page.context.set_offline(True)
     window.page.evaluate("reality.sync()")
     window.wait_for_state("quick", "state.status === 'error'")
+    wait_for(window.page, lambda: len(window.syncs) >= 5)
 
     window.page.context.set_offline(False)
     window.wait_until_held("quick")

@@ -145,7 +145,8 @@ def test_a_hidden_window_holds_no_request(board: Board, open_window: OpenWindow)
     """A hidden window lets go of its request; shown again, it asks at once and catches up (I1)."""
     asked: list[Request] = []
     ada, grace = open_window(board.address), open_window(board.address, asked=asked)
-    wait_for(grace, lambda: is_held(asked[-1], "posts"))
+    wait_for(grace, lambda: any(is_held(each, "posts") for each in asked))
+    expect(grace.locator("#connection")).to_have_attribute("data-status", "idle")
 
     with grace.expect_event("requestfailed", is_sync):
         set_visibility(grace, "hidden")

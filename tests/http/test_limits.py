@@ -61,6 +61,12 @@ async def waiters_per_client_max(server: RealityServer, call: Caller) -> None:
     assert (429, "too_many_waiters_of_client") == answer.problem()[:2]
 
 
+async def waited_names_max(_: RealityServer, call: Caller) -> None:
+    request = following(message("a"), await sync(call, message("a"))) | {"wait": 5_000}
+    answer = await call.post("/reality/sync", request)
+    assert (503, "too_many_waiters") == answer.problem()[:2]
+
+
 async def nodes_max(server: RealityServer, call: Caller) -> None:
     origin = server.stats().origin
     request = following(message("a"), await sync(call, message("a")))
@@ -97,6 +103,7 @@ PROOFS: tuple[Proof, ...] = (
     wait_ms_max,
     waiters_max,
     waiters_per_client_max,
+    waited_names_max,
     nodes_max,
     origins_max,
     page_nodes_max,

@@ -134,4 +134,4 @@ class NoLostChange(RuleBasedStateMachine):
 
 
 TestNoLostChange = NoLostChange.TestCase
-TestNoLostChange.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestNoLostChange.settings = settings(stateful_step_count=30)

@@ -247,6 +247,19 @@ async def test_stats_count(server: RealityServer) -> None:
     assert 0 <= first.uptime_s <= last.uptime_s
 
 
+async def test_stats_count_each_sync_once(server: RealityServer) -> None:
+    """`Stats.syncs` counts answers: one for each sync, held or not, none for one still held."""
+    asker = await Asker(server, "a").caught_up()
+    await asker.ask()
+    assert 2 == server.stats().syncs
+
+    async with holding(asker) as (held,):  # which catches up once more
+        assert 3 == server.stats().syncs
+        await server.invalidate("a")
+        await held
+        assert 4 == server.stats().syncs
+
+
 async def test_sync_takes_wire_members(server: RealityServer) -> None:
     """`sync` takes a dict as it would travel, and refuses a wrong one by its member."""
     await server.invalidate("a")

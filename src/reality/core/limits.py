@@ -24,6 +24,8 @@ class Limits:
         wait_ms_max: how long one sync is held, in milliseconds; a longer wish is cut.
         waiters_max: held syncs of the server (503).
         waiters_per_client_max: held syncs of one `clientId` (429).
+        waited_names_max: keys and patterns that all held syncs wait for, counted for each (503);
+            one takes some 500 bytes.
         nodes_max: keys and patterns a memory store keeps before it starts a new origin.
         origins_max: origins one graph knows (503).
         page_nodes_max: nodes in one answer of `GET /versions`.
@@ -37,6 +39,7 @@ class Limits:
     wait_ms_max: int = 25_000
     waiters_max: int = 10_000
     waiters_per_client_max: int = 64
+    waited_names_max: int = 500_000
     nodes_max: int = 1_000_000
     origins_max: int = 64
     page_nodes_max: int = 1_000

@@ -32,7 +32,10 @@ from reality.errors import (
     MethodNotAllowed,
     NotFound,
     NotReady,
+    ProtocolError,
     RealityError,
+    RemoteError,
+    ServerUnavailable,
     Unauthorized,
     UnsupportedMediaType,
 )
@@ -44,6 +47,8 @@ from reality.server.server import RealityServer
 _logger = logging.getLogger("reality.http")
 
 _ERROR_STATUSES = frozenset(each.value for each in HTTPStatus if each >= 400)
+# What an authorizer that is itself a client may fail with: not this server's to pass on.
+_OF_OTHERS = (ProtocolError, RemoteError, ServerUnavailable)
 _PROBLEM = b"application/problem+json"
 _RETRY_AFTER_S = b"1"
 _DIGITS_MAX = len(str(VERSION_MAX))
@@ -67,9 +72,9 @@ async def respond(server: RealityServer, request: Request) -> Response:
         answer = problem(error)
         answer.headers.append((b"allow", allowed.encode()))
         return answer
-    except RealityError as error:
-        return problem(error)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, RealityError) and not isinstance(error, _OF_OTHERS):
+            return problem(error)
         # The text of an unforeseen error may hold anything: it is for the log only.
         _logger.exception("%s %s failed", request.method, request.path)
         return problem(RealityError("the server failed to answer; its log says why"))
@@ -77,7 +82,7 @@ async def respond(server: RealityServer, request: Request) -> Response:
 
 def problem(error: RealityError) -> Response:
     """An error as an answer after RFC 9457."""
-    # An authorizer may pass on another server's refusal, whose status may be anything.
+    # An authorizer's own error may have any status.
     status = error.status if error.status in _ERROR_STATUSES else 500
     body = Problem(
         title=HTTPStatus(status).phrase,
@@ -156,7 +161,8 @@ async def ready(server: RealityServer, request: Request) -> Response:
 async def client_script(server: RealityServer, request: Request) -> Response:
     """`GET /client.js`."""
     script, etag = _client_script()
-    if request.headers.get(b"if-none-match") == etag:
+    held = request.headers.get(b"if-none-match", b"").split(b",")
+    if etag in (each.strip().removeprefix(b"W/") for each in held):
         answer = Response(b"", status=304)
     else:
         answer = Response(script)

@@ -76,6 +76,7 @@ class Holding:
         self._index: WaiterIndex[Ticket] = WaiterIndex()
         self._tickets: set[Ticket] = set()
         self._per_client: Counter[str] = Counter()
+        self._names = 0
 
     def __len__(self) -> int:
         """How many syncs are held."""
@@ -85,7 +86,8 @@ class Holding:
         """A ticket that ends when one of these names is touched.
 
         Raises:
-            TooManyWaiters: the server, or this client, has as many as it may.
+            TooManyWaiters: the server, or this client, has as many as it may; or they wait for
+                as many names as they may.
         """
         limits = self._limits
         if len(self._tickets) >= limits.waiters_max:
@@ -101,7 +103,13 @@ class Holding:
             )
             error.status = 429
             raise error
+        if self._names + len(names) > limits.waited_names_max:
+            raise TooManyWaiters(
+                f"the server's held syncs already wait for {self._names} keys and patterns, and "
+                f"may for {limits.waited_names_max}: ask for fewer keys, or without `wait`"
+            )
         ticket = Ticket(client_id, names)
+        self._names += len(names)
         self._tickets.add(ticket)
         self._per_client[client_id] += 1
         self._index.add(ticket, names)
@@ -112,6 +120,7 @@ class Holding:
         if ticket not in self._tickets:
             return
         self._tickets.discard(ticket)
+        self._names -= len(ticket.names)
         self._index.discard(ticket, ticket.names)
         self._per_client[ticket.client_id] -= 1
         if not self._per_client[ticket.client_id]:

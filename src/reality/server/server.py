@@ -105,20 +105,12 @@ class RealityServer:
         check_count(len(request.known), self.limits, member="known")
         if not self._ready:
             raise NotReady(f"the server {self.server_id} was stopped: ask another, or later")
-        # Most answers need no ticket; and news is told even where no more syncs can be held.
         response = self._response(request, hidden)
-        if not request.wait or self._is_due(response):
-            return response
-        ticket = self._state.take_ticket(request.client_id, concerns(request.known, hidden=hidden))
-        try:
-            # Read again: what was touched before the ticket was taken wakes nobody.
-            response = self._response(request, hidden)
-            if self._is_due(response):
-                return response
-            await ticket.wait(self._wait_s(request.wait), disconnected)
-        finally:
-            self._state.give_back(ticket)
-        return self._response(request, hidden, spread_ms=ticket.spread_ms)
+        # Most answers need no ticket; and news is told even where no more syncs can be held.
+        if request.wait and not self._is_due(response):
+            response = await self._held(request, hidden, disconnected)
+        self._state.count_sync()
+        return response
 
     async def get_node(self, key: str) -> Node | None:
         """The metadata of a key; None if neither it nor a pattern above it was ever touched."""
@@ -247,6 +239,24 @@ class RealityServer:
             reset=answer.reset,
             spread_ms=spread_ms,
         )
+
+    async def _held(
+        self,
+        request: SyncRequest,
+        hidden: Collection[str],
+        disconnected: Callable[[], Awaitable[object]] | None,
+    ) -> SyncResponse:
+        names = concerns(request.known, hidden=hidden)
+        ticket = self._state.take_ticket(request.client_id, names)
+        try:
+            # Read again: what was touched before the ticket was taken wakes nobody.
+            response = self._response(request, hidden)
+            if self._is_due(response):
+                return response
+            await ticket.wait(self._wait_s(request.wait), disconnected)
+        finally:
+            self._state.give_back(ticket)
+        return self._response(request, hidden, spread_ms=ticket.spread_ms)
 
     def _is_due(self, response: SyncResponse) -> bool:
         """Whether an answer should go out now, however long it may be held."""

@@ -40,9 +40,13 @@ class SharedState:
     ) -> tuple[Answer, int]:
         """What is news, and the local apply position it was read at."""
         with self._lock:
-            self._syncs += 1
             graph = self._storage.graph
             return graph.answer(known, cursor, hidden=hidden), graph.position
+
+    def count_sync(self) -> None:
+        """A sync was answered."""
+        with self._lock:
+            self._syncs += 1
 
     def node(self, key: str) -> Node | None:
         """The metadata of a key."""
