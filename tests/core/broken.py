@@ -6,18 +6,19 @@ Each class says in its first line what it does wrong. Nothing but tests may use 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
-from reality.core.cursor import Cursor, Position, decode_cursor, encode_cursor
+from reality.core.cursor import Cursor, Position, advance, decode_cursor, encode_cursor
 from reality.core.delta import Delta
 from reality.core.graph import Answer, Graph, Merged, Node
+from reality.core.ledger import Entry
 from reality.core.limits import VERSION_MAX
 from tests.core.model_client import Client
 from tests.core.world import Server, World
 
-# ---- graphs ----------------------------------------------------------------------------------------
+# ---- graphs ------------------------------------------------------------------------------------
 
 
 class VersionBlind(Graph):
@@ -62,8 +63,7 @@ class RecordDeleted(Graph):
         names = tuple(names)
         sequence = super().touch(names, now_ms=now_ms, hash=hash, deleted=deleted)
         for name in names if deleted else ():
-            self._ledger.key_touches.pop(name, None)
-            self._ledger._entries.pop(name, None)
+            self._ledger.first_entries.pop(name, None)
         return sequence
 
 
@@ -96,13 +96,12 @@ class EqualHashSuppressed(Graph):
 class NewestHash(Graph):
     """The newest entry's hash counts, whatever other origins say."""
 
-    def _node(self, name: str, names: Iterable[str]) -> Node:
-        names = tuple(names)
-        node = super()._node(name, names)
-        newest = max(
-            self._ledger.entries(names), key=lambda each: (each.updated_at, each.origin), default=None
-        )
-        return node if newest is None else msgspec.structs.replace(node, hash=newest.hash)
+    def _node(self, name: str, entries: list[Entry]) -> Node:
+        node = super()._node(name, entries)
+        if not entries:
+            return node
+        newest = max(entries, key=lambda entry: (entry.updated_at, entry.origin))
+        return msgspec.structs.replace(node, hash=newest.hash)
 
 
 class HastyMerge(Graph):
@@ -150,7 +149,33 @@ class Evicting(Graph):
         return emptied
 
 
-# ---- worlds ----------------------------------------------------------------------------------------
+class Interrupted(Graph):
+    """Something happens while an answer is made; no harm, as the digest was captured first."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def answer(
+        self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
+    ) -> Answer:
+        answer = super().answer(known, cursor, hidden=hidden)
+        if self.meanwhile is not None:
+            self.meanwhile()
+        return answer
+
+
+class DigestLate(Interrupted):
+    """The digest of an answer is captured after its keys were evaluated."""
+
+    def answer(
+        self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
+    ) -> Answer:
+        answer = super().answer(known, cursor, hidden=hidden)
+        told = decode_cursor(answer.cursor)
+        assert told is not None
+        return answer._replace(cursor=encode_cursor(advance(told, self.digest)))
+
+
+# ---- worlds ------------------------------------------------------------------------------------
 
 
 class SharedNonce(World):
@@ -162,7 +187,15 @@ class SharedNonce(World):
         return child
 
 
-# ---- clients ---------------------------------------------------------------------------------------
+class NobodyRemoves(World):
+    """A server that is gone for good is just not there any more."""
+
+    def remove(self, server: Server) -> None:
+        self.crash(server)
+        self.servers.remove(server)
+
+
+# ---- clients -----------------------------------------------------------------------------------
 
 
 class AdoptsPartial(Client):
@@ -236,3 +269,12 @@ class CursorSavedApart(Client):
         super().restart()
         if self.held.data:
             self.held.cursor, self.held.known = cursor, known
+
+
+class PositionAfterData(Client):
+    """It begins with a page that captured its position after it had read the data."""
+
+    def open_page(self, server: Server, *, meanwhile: Callable[[], None]) -> None:
+        self.read_data()
+        meanwhile()
+        self.take_position(server)

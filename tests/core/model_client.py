@@ -7,7 +7,7 @@ off and watch a change being lost.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from reality.core.graph import Answer, Node
@@ -125,6 +125,23 @@ class Client:
         for key in list(self.held.dirty):
             self.begin_fetch(key)
             self.finish_fetch(key)
+
+    # ---- starting with a page that a server rendered ---------------------------------------------
+
+    def open_page(self, server: Server, *, meanwhile: Callable[[], None]) -> None:
+        """Begin with data and position as a page carries them; something happens in between."""
+        self.take_position(server)
+        self.read_data()
+        meanwhile()
+
+    def take_position(self, server: Server) -> None:
+        """What the page says of how much it has accounted for."""
+        self.held.cursor = server.graph.cursor
+        self.held.known = {key: server.graph.version(key) for key in self.keys}
+
+    def read_data(self) -> None:
+        """The data of the page."""
+        self.fetch_dirty()
 
     # ---- persisting ----------------------------------------------------------------------------
 

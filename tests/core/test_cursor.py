@@ -27,11 +27,14 @@ _durable = st.builds("{}@{}".format, _ids, _nonces)
 _sequences = st.integers(0, 10**18 - 1)
 _positions = st.dictionaries(
     _volatile, st.builds(Position, _sequences, st.just(0)), max_size=8
-) | st.dictionaries(_durable, st.builds(Position, _sequences, st.integers(0, 2**32 - 1)), max_size=8)
+) | st.dictionaries(
+    _durable, st.builds(Position, _sequences, st.integers(0, 2**32 - 1)), max_size=8
+)
 _cursors = st.builds(Cursor, _positions, st.integers(0, 999_999_999))
 # Few origins and small numbers, so that cursors have much in common.
 _near = st.dictionaries(
-    st.sampled_from(["a~1", "b~1", "c~1", "d@1"]), st.builds(Position, st.integers(0, 3), st.just(0))
+    st.sampled_from(["a~1", "b~1", "c~1", "d@1"]),
+    st.builds(Position, st.integers(0, 3), st.just(0)),
 )
 
 
@@ -95,7 +98,9 @@ def test_advancing_never_goes_back(asked: dict[str, Position], digest: dict[str,
 def test_an_answer_can_be_read_again(known: int, foreign: int) -> None:
     """I2: however many origins there are, a server can read, and accept, the cursor it gave."""
     digest = {f"{'s' * 60}{n:04}~{'n' * 32}": Position(10**18 - 1) for n in range(known)}
-    asked = {f"{'f' * 60}{n:04}@{'l' * 32}": Position(10**18 - 1, 2**32 - 1) for n in range(foreign)}
+    asked = {
+        f"{'f' * 60}{n:04}@{'l' * 32}": Position(10**18 - 1, 2**32 - 1) for n in range(foreign)
+    }
     answer = advance(Cursor(asked, 999_999_999), digest)
     text = encode_cursor(answer)
     assert decode_cursor(text) == answer
@@ -122,7 +127,9 @@ def test_server_ids(name: str) -> None:
     assert is_server_id(name)
 
 
-@pytest.mark.parametrize("name", ["", "A" * 65, "a b", "a~b", "a@b", "a!b", "a;b", "a=b", "é", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "A" * 65, "a b", "a~b", "a@b", "a!b", "a;b", "a=b", "é", "a\n"]
+)
 def test_other_texts_are_no_server_ids(name: str) -> None:
     """Anything that could be mistaken for another part of a cursor names no server."""
     assert not is_server_id(name)

@@ -150,14 +150,26 @@ class World:
     def fork(self, server: Server) -> Server:
         """A memory-only server's process forks; both processes go on serving."""
         child = Server(f"{server.id}f{self.origins_drawn}", server.graph, server.skew_ms)
-        child.graph = server.graph.forked(self.draw_fork(server), now_ms=self.now_ms(server))
+        child.graph = server.graph.forked(self.draw_origin(server.id), now_ms=self.now_ms(server))
         child.versions = dict(server.versions)
         self.servers.append(child)
         return child
 
-    def draw_fork(self, server: Server) -> str:
-        """The origin of a forked process: one of its own."""
-        return self.draw_origin(server.id)
+    def remove(self, server: Server) -> None:
+        """A server that is gone for good is removed from the membership, at every other one."""
+        self.crash(server)
+        self.servers.remove(server)
+        gone = Delta(
+            origin=f"{server.id}!gone",
+            register=0,
+            since=0,
+            after=0,
+            upto=Position(0),
+            last=True,
+            touched=(),
+        )
+        for other in self.servers:
+            other.graph.merge(gone)
 
     # ---- touches -------------------------------------------------------------------------------
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
+from tests.demo.playground import Playground
+from tests.demo.served import serving_playground
+from tests.support.processes import free_port
 from tests.support.programs import require_program
 
 _ARGUMENTS = [
@@ -33,6 +36,9 @@ class OpenWindow(Protocol):
         ...
 
 
+Play = Callable[..., Playground]
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a module, with an empty profile. Ends before other modules' event loops."""
@@ -41,14 +47,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def shared_page(browser: Browser) -> Iterator[Page]:
-    """One window for tests that each load an address anew, because opening one takes long."""
-    page = _new_page(browser)
-    yield page
-    page.context.close()
 
 
 @pytest.fixture
@@ -67,6 +65,41 @@ def open_window(browser: Browser) -> Iterator[OpenWindow]:
     yield open_window
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def shared_page(browser: Browser) -> Iterator[Page]:
+    """One window for the tests of a module that load a page anew: opening one takes long."""
+    page = _new_page(browser)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def page(shared_page: Page) -> Iterator[Page]:
+    """A window as if it were new."""
+    yield shared_page
+    shared_page.unroute_all()
+    shared_page.context.set_offline(False)
+
+
+@pytest.fixture(scope="module")
+def playground_port() -> Iterator[int]:
+    """Where a playground is served, for all tests of a module."""
+    port = free_port()
+    with serving_playground(port):
+        yield port
+
+
+@pytest.fixture
+def play(playground_port: int, page: Page) -> Play:
+    """Loads the playground, with one client that is made with these options."""
+
+    def play(host: str = "127.0.0.1", *, is_patient: bool = True, **options: object) -> Playground:
+        page.goto(f"http://{host}:{playground_port}/")
+        return Playground(page, is_patient=is_patient, **options)
+
+    return play
 
 
 def _new_page(browser: Browser) -> Page:

@@ -9,7 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 import httpx2
+import pytest
 from playwright.sync_api import Page, Request
+from playwright.sync_api import TimeoutError as NothingHappened
 
 from tests.demo.served import TOKEN
 
@@ -114,6 +116,12 @@ def wait_for(page: Page, condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         page.wait_for_timeout(10)  # the pace of asking
+
+
+def expect_no_sync(page: Page, *, for_ms: float) -> None:
+    """Observe that no sync is asked for a while."""
+    with pytest.raises(NothingHappened), page.expect_request(is_sync, timeout=for_ms):
+        pass
 
 
 def is_sync(request: Request) -> bool:

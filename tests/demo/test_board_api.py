@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from reality.demo import demo_application
 from tests.demo.served import serving_board
 from tests.support.processes import free_port
 
@@ -153,19 +152,3 @@ def test_posts_outlive_the_process(tmp_path: Path) -> None:
             process.wait()
         with serving_board(tmp_path / "board.db", port):
             assert client.get("/api/posts").json() == [stored]
-
-
-async def test_without_a_file_posts_last_as_long_as_the_application() -> None:
-    """A board that is given no file makes a temporary one, which goes with it."""
-    application = demo_application()
-    transport = httpx2.ASGITransport(app=application)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://board") as client:
-        await client.post("/api/posts", json={"author": "Ada", "text": "for now"})
-        texts = [each["text"] for each in (await client.get("/api/posts")).json()]
-    directory = Path(application.state.directory.name)
-    existed = directory.exists()
-    application.state.directory.cleanup()
-
-    assert texts == ["for now"]
-    assert existed
-    assert not directory.exists()

@@ -33,7 +33,7 @@ def create_hash(data: object) -> str:
     """
     import hashlib  # here, because few programs need it and it costs every import otherwise
 
-    text = canonical_json(msgspec.to_builtins(data, str_keys=True))
+    text = canonical_json(msgspec.to_builtins(data, str_keys=True, order="deterministic"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:_HASH_DIGITS]
 
 

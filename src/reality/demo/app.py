@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -41,23 +40,18 @@ _PAGE_HEADERS = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def demo_application(database: Path | None = None) -> Starlette:
+def demo_application(database: Path) -> Starlette:
     """The message board, with Reality mounted at `/reality`.
 
     The server is at `application.state.reality`: whoever serves the application should call its
     `end_waits` when the process is told to stop.
 
     Args:
-        database: the SQLite file of the posts, made if it does not exist. Without one, the posts
-            last as long as the application.
+        database: the SQLite file of the posts; it is made if it does not exist.
 
     Raises:
         sqlite3.Error: the file cannot be opened, or is no SQLite database.
     """
-    directory = None
-    if database is None:
-        directory = TemporaryDirectory(prefix="reality-demo-")
-        database = Path(directory.name, "board.db")
     reality = RealityServer()
     api = _Api(Board(database), reality)
     application = Starlette(
@@ -71,7 +65,6 @@ def demo_application(database: Path | None = None) -> Starlette:
         lifespan=_lifespan,
     )
     application.state.reality = reality
-    application.state.directory = directory  # it is deleted together with the application
     return application
 
 
