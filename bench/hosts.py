@@ -38,8 +38,8 @@ def python_hosts() -> list[Host]:
     return [
         Host(
             "uvicorn",
-            partial(_uvicorn, "application"),
-            partial(_uvicorn, "echo"),
+            partial(uvicorn, "application"),
+            partial(uvicorn, "echo"),
             loads_all=True,
         ),
         Host("granian", partial(_granian, "application"), partial(_granian, "echo")),
@@ -61,17 +61,16 @@ def why_no_node() -> str | None:
     return None
 
 
+def uvicorn(app: str, port: int) -> list[str]:
+    """Serve an application of `bench.apps` with uvicorn and the fastest parts it can use."""
+    options = ["--loop", "uvloop", "--http", "httptools", "--backlog", "4096"]
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    return [*PYTHON, "-m", "uvicorn", f"bench.apps:{app}", "--port", str(port), *options, *quiet]
+
+
 def _node(port: int) -> list[str]:
     # It is found by its folder: Node looks for packages beside the program only.
     return ["env", f"NODE_PATH={NODE_MODULES}", "node", str(ROOT / "bench" / "peer.cjs"), str(port)]
-
-
-def _uvicorn(app: str, port: int) -> list[str]:
-    options = ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
-    return [
-        *(*PYTHON, "-m", "uvicorn", f"bench.apps:{app}", "--port", str(port)),
-        *(*options, "--no-access-log"),
-    ]
 
 
 def _granian(app: str, port: int) -> list[str]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bench import processes, traffic
 from bench.hosts import NODE, Host, node_host, python_hosts, why_no_node
-from bench.processes import free_port
 from bench.report import CannotMeasure, Table, median, span
+from tests.support.processes import free_port
 
 CONNECTIONS = 32
 SYNC_PATH = f"{traffic.BASE_PATH}/sync"

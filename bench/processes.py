@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.report import CannotMeasure
-from tests.support.processes import free_port, serving
+from tests.support.processes import serving
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "the-token-of-the-bench"  # noqa: S105  # these servers live for seconds, on this machine
@@ -47,18 +47,19 @@ def started(command: Sequence[str], port: int, path: str) -> Iterator[int]:
     Raises:
         CannotMeasure: it did not start.
     """
-    url = f"http://127.0.0.1:{port}{path}"
-    try:
-        server = serving(
-            pinned(command, is_server=True), ready_url=url, environment=ENVIRONMENT, timeout_s=60
+    with ExitStack() as stack:
+        serving_it = serving(
+            pinned(command, is_server=True),
+            ready_url=f"http://127.0.0.1:{port}{path}",
+            environment=ENVIRONMENT,
         )
-        process = server.__enter__()
-    except (OSError, RuntimeError) as error:
-        raise CannotMeasure("\n".join([str(error), *getattr(error, "__notes__", [])])) from error
-    try:
+        try:
+            process = stack.enter_context(serving_it)
+        except (OSError, RuntimeError) as error:
+            raise CannotMeasure(
+                "\n".join([str(error), *getattr(error, "__notes__", [])])
+            ) from error
         yield process.pid
-    finally:
-        server.__exit__(None, None, None)
 
 
 def output(command: Sequence[str], *, is_server: bool = False) -> str:
@@ -83,18 +84,24 @@ def output(command: Sequence[str], *, is_server: bool = False) -> str:
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Processor time that a process, its children and its threads have used (Linux)."""
-    fields = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    user, system = fields[11:13]
+    """Processor time that a process, its children and its threads have used.
+
+    Raises:
+        CannotMeasure: this is not Linux.
+    """
+    user, system = _of_process(process_id, "stat").rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / _TICKS_A_SECOND + sum(
         cpu_seconds(child) for child in _children(process_id)
     )
 
 
 def memory_bytes(process_id: int) -> int:
-    """Memory of a process that is resident, its children left out (Linux)."""
-    pages = Path(f"/proc/{process_id}/statm").read_text(encoding="utf-8").split()[1]
-    return int(pages) * _PAGE_BYTES
+    """Resident memory of a process, its children left out.
+
+    Raises:
+        CannotMeasure: this is not Linux.
+    """
+    return int(_of_process(process_id, "statm").split()[1]) * _PAGE_BYTES
 
 
 def allow_open_files(count: int) -> None:
@@ -112,24 +119,15 @@ def allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
+def _of_process(process_id: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{process_id}/{name}").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise CannotMeasure(f"{error.filename} is missing: this needs Linux") from error
+
+
 def _children(process_id: int) -> list[int]:
     found: list[int] = []
     for path in Path(f"/proc/{process_id}/task").glob("*/children"):
         found += map(int, path.read_text(encoding="utf-8").split())
     return found
-
-
-__all__ = (
-    "ENVIRONMENT",
-    "PYTHON",
-    "ROOT",
-    "TOKEN",
-    "allow_open_files",
-    "cpu_seconds",
-    "free_port",
-    "memory_bytes",
-    "output",
-    "pinned",
-    "pinning",
-    "started",
-)

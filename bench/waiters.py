@@ -8,8 +8,10 @@ from typing import Any
 
 from bench import processes
 from bench.apps import WAITERS_PATH
-from bench.processes import PYTHON, free_port
+from bench.hosts import uvicorn
+from bench.processes import PYTHON
 from bench.report import Table, percentile
+from tests.support.processes import free_port
 
 # Clients and rounds.
 _CROWDS = {1: 200, 100: 30, 2_000: 5}
@@ -52,9 +54,6 @@ def measure(*, is_quick: bool) -> list[Table]:
 def _crowd(count: int, rounds: int) -> Any:
     """What `bench.crowd` found with a fresh server."""
     port = free_port()
-    uvicorn = [*PYTHON, "-m", "uvicorn", "bench.apps:observed", "--port", str(port)]
-    options = ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
-    command = [*uvicorn, *options, "--no-access-log", "--backlog", "4096"]
-    with processes.started(command, port, WAITERS_PATH) as process_id:
+    with processes.started(uvicorn("observed", port), port, WAITERS_PATH) as process_id:
         asking = [*PYTHON, "-m", "bench.crowd", *map(str, (port, process_id, count, rounds))]
         return json.loads(processes.output(asking))

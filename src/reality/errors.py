@@ -77,7 +77,7 @@ class TooManyWaiters(LimitExceeded):
 
 
 class TooManyOrigins(LimitExceeded):
-    """A graph would know more origins than `Limits.origins_max`."""
+    """A graph would know more origins than `core.limits.ORIGINS_MAX`."""
 
     code = "too_many_origins"
     status = 503

@@ -13,10 +13,10 @@ import msgspec
 from reality.core.cursor import Cursor, Position, advance, decode_cursor, encode_cursor
 from reality.core.delta import Delta
 from reality.core.graph import Answer, Graph, Merged, Node
-from reality.core.ledger import Entry
+from reality.core.keys import is_pattern
 from reality.core.limits import VERSION_MAX
 from tests.core.model_client import Client
-from tests.core.world import Server, World
+from tests.core.world import Server, World, is_covered
 
 # ---- graphs ------------------------------------------------------------------------------------
 
@@ -57,14 +57,36 @@ class ForeignForgotten(Graph):
 class RecordDeleted(Graph):
     """A deletion takes the record away instead of marking it."""
 
+    def __init__(self, own_origin: str, *, register: int, origins_max: int = 64) -> None:
+        super().__init__(own_origin, register=register, origins_max=origins_max)
+        self.gone: set[str] = set()
+
     def touch(
         self, names: Iterable[str], *, now_ms: int, hash: str = "", deleted: bool = False
     ) -> int:
         names = tuple(names)
-        sequence = super().touch(names, now_ms=now_ms, hash=hash, deleted=deleted)
-        for name in names if deleted else ():
-            self._ledger.first_entries.pop(name, None)
-        return sequence
+        self.gone = self.gone | set(names) if deleted else self.gone - set(names)
+        return super().touch(names, now_ms=now_ms, hash=hash, deleted=deleted)
+
+    def answer(
+        self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
+    ) -> Answer:
+        return super().answer(known, cursor, hidden={*hidden, *self.gone})
+
+
+class Evicting(Graph):
+    """A full server forgets its nodes and goes on under its old origin."""
+
+    is_emptied = False
+
+    def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
+        self.is_emptied = True
+        return self
+
+    def answer(
+        self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
+    ) -> Answer:
+        return super().answer(known, cursor, hidden=known if self.is_emptied else hidden)
 
 
 class HashKept(Graph):
@@ -74,9 +96,9 @@ class HashKept(Graph):
         self, names: Iterable[str], *, now_ms: int, hash: str = "", deleted: bool = False
     ) -> int:
         names = tuple(names)
-        entry = self._ledger.entry(names[0], self.own_origin)
-        if entry is not None and len(names) == 1 and not hash and not deleted:
-            hash = entry.hash
+        node = None if is_pattern(names[0]) else self.node(names[0])
+        if node is not None and len(names) == 1 and not deleted:
+            hash = hash or node.hash
         return super().touch(names, now_ms=now_ms, hash=hash, deleted=deleted)
 
 
@@ -96,12 +118,25 @@ class EqualHashSuppressed(Graph):
 class NewestHash(Graph):
     """The newest entry's hash counts, whatever other origins say."""
 
-    def _node(self, name: str, entries: list[Entry]) -> Node:
-        node = super()._node(name, entries)
-        if not entries:
-            return node
-        newest = max(entries, key=lambda entry: (entry.updated_at, entry.origin))
-        return msgspec.structs.replace(node, hash=newest.hash)
+    def answer(
+        self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
+    ) -> Answer:
+        answer = super().answer(known, cursor, hidden=hidden)
+        changed = {
+            key: msgspec.structs.replace(node, hash=self._newest_hash(key))
+            for key, node in answer.changed.items()
+        }
+        return answer._replace(changed=changed)
+
+    def _newest_hash(self, key: str) -> str:
+        entries = [
+            (touched.updated_at, origin, touched.hash)
+            for origin in self.digest
+            for page in self.delta(origin, since=0)
+            for touched in page.touched
+            if is_covered(key, touched.name)
+        ]
+        return max(entries)[2] if entries else ""
 
 
 class HastyMerge(Graph):
@@ -137,16 +172,6 @@ class RenewedLow(Graph):
 
     def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
         return RenewedLow(own_origin, register=now_ms)
-
-
-class Evicting(Graph):
-    """A full server forgets its nodes and goes on under its old origin."""
-
-    def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
-        emptied = Evicting(self.own_origin, register=self._register)
-        for origin, position in self.digest.items():
-            emptied._admit(origin, position)
-        return emptied
 
 
 class Interrupted(Graph):

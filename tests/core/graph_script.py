@@ -58,7 +58,7 @@ class Stage:
             operation(step)
         return {"code": caught.value.code}
 
-    # ---- operations; each returns its outcomes in the order of `_OUTCOMES` -----------------------
+    # ---- operations; each returns its outcomes in the order of `_OUTCOMES` ---------------------
 
     def _touch(self, step: Step) -> tuple[int]:
         return (
@@ -80,7 +80,7 @@ class Stage:
 
     def _pages(self, step: Step) -> tuple[list[Any]]:
         graph, between = self._at(step), step.get("between")
-        pages = []
+        pages: list[Delta] = []
         for page in graph.delta(step["origin"], since=step["since"], page_max=step["pageMax"]):
             if between is not None and not pages:
                 graph.touch(between["names"], now_ms=between["now"])
@@ -91,7 +91,7 @@ class Stage:
 
     def _merge(self, step: Step) -> tuple[bool, list[str], bool]:
         if "delta" in step:
-            delta = msgspec.convert(step["delta"] | {"upto": Position(*step["delta"]["upto"])}, Delta)
+            delta = msgspec.convert(step["delta"], Delta)
         else:
             name, _, number = step["page"].partition(".")
             delta = self.saved[name][int(number)]

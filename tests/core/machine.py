@@ -14,7 +14,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reality.core.cursor import Position
 from tests.core.model_client import Client
 from tests.core.world import (
     KEYS,
@@ -22,7 +21,6 @@ from tests.core.world import (
     PATTERNS,
     Server,
     World,
-    is_covered,
     pages,
     touched_names,
 )
@@ -35,6 +33,9 @@ _which = st.integers(min_value=0, max_value=11)
 _some = st.lists(_which, min_size=1, max_size=3)
 # Few values, so that data goes from one to another and back again with the same hash.
 _values = st.sampled_from(["x", "y"])
+_maybe_values = st.sampled_from(["x", "y", None])
+# What a client does about the keys that need a fetch once it has heard an answer.
+_thens = st.sampled_from(["nothing", "begin", "end", "whole"])
 _skews_ms = st.integers(-20, 20)
 
 
@@ -153,32 +154,60 @@ class Machine(RuleBasedStateMachine):
 
     # ---- clients -------------------------------------------------------------------------------
 
-    @rule(who=_which, which=_which, fetches=st.booleans())
-    def sync(self, who: int, which: int, fetches: bool) -> None:
+    @rule(who=_which, which=_which, then=_thens)
+    def sync(self, who: int, which: int, then: str) -> None:
         if server := self.live(which):
-            client = self.client(who)
-            client.sync(server)
-            if fetches:
-                client.fetch_dirty()
+            self.client(who).sync(server)
+            self.fetch(who=who, then=then)
 
-    @rule(who=_which, which=_which, some=_some, fetches=st.booleans())
-    def sync_some(self, who: int, which: int, some: list[int], fetches: bool) -> None:
+    @rule(who=_which, which=_which, some=_some, then=_thens)
+    def sync_some(self, who: int, which: int, some: list[int], then: str) -> None:
         client = self.client(who)
         if server := self.live(which):
             client.sync(server, {client.keys[each % len(client.keys)] for each in some})
-            if fetches:
-                client.fetch_dirty()
+            self.fetch(who=who, then=then)
+
+    @rule(who=_which, which=_which, some=_some, asks_all=st.booleans())
+    def ask_server(self, who: int, which: int, some: list[int], asks_all: bool) -> None:
+        client = self.client(who)
+        if server := self.live(which):
+            keys = {client.keys[each % len(client.keys)] for each in some}
+            client.coming.append(client.ask(server, None if asks_all else keys))
+
+    @rule(who=_which, which=_which, arrives=st.booleans(), then=_thens)
+    def take_in(self, who: int, which: int, arrives: bool, then: str) -> None:
+        """One of the answers under way arrives, not always the oldest, or is lost."""
+        client = self.client(who)
+        if client.coming:
+            asked = client.coming.pop(which % len(client.coming))
+            if arrives:
+                client.take_in(asked)
+                self.fetch(who=who, then=then)
+
+    @rule(who=_which, which=_which, at=_which, key=_which, value=_maybe_values, then=_thens)
+    def change_and_sync(
+        self, who: int, which: int, at: int, key: int, value: str | None, then: str
+    ) -> None:
+        """The most common sequence, as one step, so that a run has many of it."""
+        if server := self.live(at):
+            self.world.touch(server, self.key(key), value=value)
+            self.sync(who=who, which=which, then=then)
+
+    @rule(who=_which, then=_thens)
+    def fetch(self, who: int, then: str) -> None:
+        client = self.client(who)
+        if then == "end":
+            client.end_fetches(arrive=True)
+        elif then != "nothing":
+            for key in client.held.dirty:
+                if key not in client.fetching:
+                    client.begin_fetch(key)
+        if then == "whole":
+            client.end_fetches(arrive=True)
 
     @rule(who=_which)
-    def begin_fetches(self, who: int) -> None:
-        client = self.client(who)
-        for key in client.held.dirty:
-            if key not in client.fetching:
-                client.begin_fetch(key)
-
-    @rule(who=_which, arrive=st.booleans())
-    def end_fetches(self, who: int, arrive: bool) -> None:
-        self.client(who).end_fetches(arrive=arrive)
+    def fail_fetches(self, who: int) -> None:
+        self.client(who).end_fetches(arrive=False)
 
     @rule(who=_which)
     def persist(self, who: int) -> None:

@@ -1,4 +1,4 @@
-"""A client small enough to be read at a glance, for `world`: it hops, fetches late, fails, persists.
+"""A client small enough to be read at a glance: it hops, fetches late, fails, persists.
 
 Each rule that keeps it from losing a change is a method of its own, so that tests can switch one
 off and watch a change being lost.
@@ -35,6 +35,15 @@ class Held:
     skipped: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """An answer on its way: what was asked for, and whether it was asked with a cursor."""
+
+    keys: tuple[str, ...]
+    answer: Answer
+    continuous: bool
+
+
 class Client:
     """One client of `world`.
 
@@ -53,22 +62,32 @@ class Client:
         self.held = Held(dirty=dict.fromkeys(self.keys, 0))
         self.fetching: dict[str, Data] = {}
         self.told_hash: dict[str, str] = {}
+        self.coming: list[Asked] = []
         self._saved: Held | None = None
 
     # ---- asking --------------------------------------------------------------------------------
 
     def sync(self, server: Server, keys: Iterable[str] | None = None) -> Answer:
         """Ask one server about some keys, by default all, and take the answer in."""
+        asked = self.ask(server, keys)
+        self.take_in(asked)
+        return asked.answer
+
+    def ask(self, server: Server, keys: Iterable[str] | None = None) -> Asked:
+        """Ask one server; the answer is made now and may be taken in later, or never."""
         asked = self.keys if keys is None else tuple(keys)
         known = {key: self.held.known.get(key, 0) for key in asked}
         cursor = self.held.cursor if self.uses_cursor else None
-        answer = server.graph.answer(known, cursor)
         self.world.tick()
-        for key, node in answer.changed.items():
-            self.hear(key, node, reset=answer.reset, continuous=cursor is not None)
-        if self.uses_cursor and self.adopts(asked):
-            self.held.cursor = answer.cursor
-        return answer
+        return Asked(asked, server.graph.answer(known, cursor), continuous=cursor is not None)
+
+    def take_in(self, asked: Asked) -> None:
+        """Hear what an answer reports, and adopt its cursor if that is due."""
+        self.world.tick()
+        for key, node in asked.answer.changed.items():
+            self.hear(key, node, reset=asked.answer.reset, continuous=asked.continuous)
+        if self.uses_cursor and self.adopts(asked.keys):
+            self.held.cursor = asked.answer.cursor
 
     def adopts(self, asked: tuple[str, ...]) -> bool:
         """Whether the cursor of an answer counts: only if all keys held were asked for."""
@@ -126,7 +145,7 @@ class Client:
             self.begin_fetch(key)
             self.finish_fetch(key)
 
-    # ---- starting with a page that a server rendered ---------------------------------------------
+    # ---- starting with a page that a server rendered -------------------------------------------
 
     def open_page(self, server: Server, *, meanwhile: Callable[[], None]) -> None:
         """Begin with data and position as a page carries them; something happens in between."""
@@ -153,6 +172,7 @@ class Client:
         """The client's process dies and comes back with what was written down."""
         self.held = copy.deepcopy(self._saved) or Held(dirty=dict.fromkeys(self.keys, 0))
         self.fetching.clear()
+        self.coming.clear()
         self.told_hash.clear()
 
     # ---- judging -------------------------------------------------------------------------------

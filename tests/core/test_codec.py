@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any, cast
@@ -146,10 +147,8 @@ def test_any_member_is_read_or_refused(known: Any, more: Any, member: str) -> No
     """I6: whatever the members, even one that comes twice, a request is read or refused."""
     shown = f'"clientId":"c","mode":"native","hint":"mount","{member}":{json.dumps(more)}'
     body = f'{{"known":{json.dumps(known)},{shown}}}'.encode()
-    try:
-        codec.decode_sync_request(body)
-    except InvalidRequest as error:
-        assert error.code in ("invalid_request", "malformed_json")
+    with contextlib.suppress(InvalidRequest):
+        assert codec.decode_sync_request(body).hint == "mount"
 
 
 def _body(case: dict[str, Any]) -> bytes:

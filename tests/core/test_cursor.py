@@ -17,7 +17,7 @@ from reality.core.cursor import (
     is_durable,
     is_server_id,
 )
-from reality.core.limits import FOREIGN_ORIGINS_MAX, Limits
+from reality.core.limits import CURSOR_BYTES_MAX, FOREIGN_ORIGINS_MAX
 from tests.core.vectors import each, spelled_out
 
 _ids = st.text("abcXYZ019._-", min_size=1, max_size=64)
@@ -84,7 +84,7 @@ def test_any_text_is_a_cursor_or_none(text: str) -> None:
 
 @given(_near, _near)
 def test_advancing_never_goes_back(asked: dict[str, Position], digest: dict[str, Position]) -> None:
-    """Advancing is a join: nothing falls, nothing is forgotten, and a second time changes nothing."""
+    """Advancing is a join: nothing falls or is forgotten, and a second time changes nothing."""
     advanced = advance(Cursor(asked), digest)
     for origin in asked.keys() | digest.keys():
         assert advanced.positions[origin] == max(
@@ -104,7 +104,7 @@ def test_an_answer_can_be_read_again(known: int, foreign: int) -> None:
     answer = advance(Cursor(asked, 999_999_999), digest)
     text = encode_cursor(answer)
     assert decode_cursor(text) == answer
-    assert len(text) <= Limits().cursor_bytes_max
+    assert len(text) <= CURSOR_BYTES_MAX
 
 
 def test_the_newest_foreign_origins_stay() -> None:

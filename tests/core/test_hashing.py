@@ -30,7 +30,11 @@ _numbers = st.one_of(
     st.integers(-_SAFE_MAX, _SAFE_MAX),
     st.floats(allow_nan=False, allow_infinity=False),
     _doubles.filter(math.isfinite),
-    st.builds(lambda digits, exponent: float(f"{digits}e{exponent}"), _texts.map(len), st.integers(-30, 30)),
+    st.builds(
+        lambda digits, exponent: float(f"{digits}e{exponent}"),
+        _texts.map(len),
+        st.integers(-30, 30),
+    ),
 )
 _json = st.recursive(
     st.none() | st.booleans() | _numbers | _texts,
@@ -82,9 +86,11 @@ def test_the_canonical_text_is_that_of_another_library(data: Any) -> None:
 
 @given(_json)
 def test_the_canonical_text_means_the_same_data(data: Any) -> None:
-    """Reading the text back, with doubles for large numbers, gives equal data with the same text."""
+    """Read back, with doubles for large numbers, the data is equal and its text the same."""
     text = canonical_json(data)
-    read = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 16 else float(digits))
+    read = json.loads(
+        text, parse_int=lambda digits: int(digits) if len(digits) < 16 else float(digits)
+    )
     assert read == data
     assert canonical_json(read) == text
 

@@ -26,7 +26,7 @@ def test_well_formed_names_are_accepted(case: dict[str, Any]) -> None:
 
 @each("keys.json", "invalid")
 def test_malformed_names_are_refused(case: dict[str, Any]) -> None:
-    """I6: a malformed, too long or too deep name is an error with a stable code, and shown short."""
+    """I6: a malformed, too long or too deep name is an error with a stable code, shown short."""
     name = spelled_out(case["name"])
     with pytest.raises(RealityError) as caught:
         check_name(name)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 from tests.core.machine import Machine, SkewedMachine
 
 _EXAMPLES = int(os.environ.get("REALITY_MACHINE_EXAMPLES", "0"))
 
+# Long runs take as long as they are asked to.
+pytestmark = pytest.mark.timeout(0 if _EXAMPLES else 180)
+
 _SETTINGS = settings(
-    max_examples=_EXAMPLES or settings().max_examples,
+    max_examples=_EXAMPLES or 2 * settings().max_examples,
     stateful_step_count=60,
     derandomize=not _EXAMPLES,
 )

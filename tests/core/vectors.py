@@ -1,4 +1,4 @@
-"""The conformance vectors: how a file of `conformance/vectors` is read (its README has the schema)."""
+"""How a file of `conformance/vectors` is read; `conformance/README.md` has the schema."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class World:
         self.mail: list[tuple[Server, Delta]] = []
         self.batches: list[Batch] = []
         # The truth: each key's data, and when it was last touched.
-        self.data = {key: "v0" for key in KEYS}
+        self.data = dict.fromkeys(KEYS, "v0")
         self.touched_at = dict.fromkeys(KEYS, 0)
         for number in range(volatile):
             self.add_server(f"s{number}")
@@ -161,6 +161,8 @@ class World:
         self.servers.remove(server)
         gone = Delta(
             origin=f"{server.id}!gone",
+            sender="the~operator",
+            position=0,
             register=0,
             since=0,
             after=0,

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 
 from reality import Limits, RealityServer
-from reality.core.cursor import Position
-from reality.core.delta import Delta
-from reality.errors import TooManyOrigins
 from tests.http.calling import BEARER, TOKEN, Caller, following, held, message
 
 Proof = Callable[[RealityServer, Caller], Awaitable[None]]
@@ -29,11 +26,6 @@ async def sync(call: Caller, request: dict[str, Any]) -> dict[str, Any]:
 async def body_bytes_max(_: RealityServer, call: Caller) -> None:
     answer = await call.post("/reality/sync", message("a"))
     assert (413, "body_too_large") == answer.problem()[:2]
-
-
-async def cursor_bytes_max(_: RealityServer, call: Caller) -> None:
-    request = following(message("a"), await sync(call, message("a")))
-    assert (await sync(call, request))["reset"]
 
 
 async def keys_max(_: RealityServer, call: Caller) -> None:
@@ -75,15 +67,6 @@ async def nodes_max(server: RealityServer, call: Caller) -> None:
     assert (await sync(call, request))["reset"]
 
 
-async def origins_max(server: RealityServer, _: Caller) -> None:
-    page = Delta(
-        origin="beta~1", register=0, since=0, after=0, upto=Position(0), last=True, touched=()
-    )
-    with pytest.raises(TooManyOrigins, match="origins") as caught:
-        server._state._storage.graph.merge(page)
-    assert 503 == caught.value.status
-
-
 async def page_nodes_max(server: RealityServer, call: Caller) -> None:
     await server.invalidate("a", "b")
     page = (await call("GET", "/reality/versions", query="limit=9")).json()
@@ -98,14 +81,12 @@ async def refetches_per_s(server: RealityServer, call: Caller) -> None:
 
 PROOFS: tuple[Proof, ...] = (
     body_bytes_max,
-    cursor_bytes_max,
     keys_max,
     wait_ms_max,
     waiters_max,
     waiters_per_client_max,
     waited_names_max,
     nodes_max,
-    origins_max,
     page_nodes_max,
     refetches_per_s,
 )

@@ -14,13 +14,17 @@ mesh has opened another.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
-from reality.core.limits import FOREIGN_ORIGINS_MAX, SERVER_ID_CHARS_MAX
+from reality.core.limits import FOREIGN_ORIGINS_MAX, ORIGINS_MAX, SERVER_ID_CHARS_MAX
 
 _FORMAT = "1"
-# Room for the newest foreign origins beside as many known ones.
-_ENTRIES_MAX = 2 * FOREIGN_ORIGINS_MAX
+_ENTRIES_MAX = ORIGINS_MAX + FOREIGN_ORIGINS_MAX
+# Clients that were answered at the same time hold the same cursor: all whom one touch has woken.
+# A parsed one of the greatest length takes some 60 kB.
+_CACHED_CURSORS_MAX = 128
 _ID = rf"[A-Za-z0-9._-]{{1,{SERVER_ID_CHARS_MAX}}}"
 _ENTRY = re.compile(
     rf"({_ID}(?:~[A-Za-z0-9]{{1,32}}|!gone|@[A-Za-z0-9]{{1,32}}))=(\d{{1,18}})(?:\.([0-9a-f]{{1,8}}))?",
@@ -40,7 +44,7 @@ class Position(NamedTuple):
 class Cursor(NamedTuple):
     """What a client has accounted for: a position per origin, oldest knowledge first."""
 
-    positions: dict[str, Position]
+    positions: Mapping[str, Position]
     generation: int = 0
 
 
@@ -63,6 +67,7 @@ def encode_cursor(cursor: Cursor) -> str:
     return ";".join((_FORMAT, str(cursor.generation), *entries))
 
 
+@lru_cache(maxsize=_CACHED_CURSORS_MAX)
 def decode_cursor(text: str) -> Cursor | None:
     """The cursor behind a client's text, or None if this is not one: the answer is then `reset`."""
     form, _, rest = text.partition(";")
@@ -78,19 +83,18 @@ def decode_cursor(text: str) -> Cursor | None:
     return Cursor(positions, int(generation))
 
 
-def advance(cursor: Cursor, digest: dict[str, Position], *, generation: int = 0) -> Cursor:
+def advance(cursor: Cursor, digest: Mapping[str, Position], *, generation: int = 0) -> Cursor:
     """The cursor of an answer: per origin the greater of what was asked with and what is known.
 
     Origins that the server does not know stay, the newest `FOREIGN_ORIGINS_MAX` of them: they are
     what another server will need to find nothing new.
     """
-    foreign = [origin for origin in cursor.positions if origin not in digest]
-    dropped = frozenset(foreign[: max(0, len(foreign) - FOREIGN_ORIGINS_MAX)])
-    merged = {
-        origin: max(position, digest.get(origin, position))
-        for origin, position in cursor.positions.items()
-        if origin not in dropped
-    }
+    merged = dict(cursor.positions)
     for origin, position in digest.items():
-        merged.setdefault(origin, position)
+        merged[origin] = max(position, merged.get(origin, position))
+    surplus = len(merged) - len(digest) - FOREIGN_ORIGINS_MAX
+    if surplus > 0:
+        foreign = [origin for origin in merged if origin not in digest]
+        for origin in foreign[:surplus]:
+            del merged[origin]
     return Cursor(merged, max(cursor.generation, generation))

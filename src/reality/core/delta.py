@@ -38,6 +38,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         origin: whose batches these are.
+        sender: own origin of the graph that the page was read from.
+        position: that graph's local apply position when the page was read.
         register: the sender's register, max-merged by the receiver.
         since: the receiver must hold exactly this sequence of the origin for the delta to apply.
         after: where this page begins; equal to `since` on the first page.
@@ -47,6 +49,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     origin: str
+    sender: str
+    position: int
     register: int
     since: int
     after: int
@@ -80,6 +84,8 @@ class Assembly:
         pages, self._pages = self._pages, []
         return Delta(
             origin=page.origin,
+            sender=page.sender,
+            position=page.position,
             register=max(each.register for each in pages),
             since=page.since,
             after=page.since,
@@ -92,4 +98,11 @@ class Assembly:
         if not self._pages:
             return False
         previous = self._pages[-1]
-        return previous.since == page.since and previous.upto.sequence == page.after
+        return (
+            previous.since == page.since
+            and previous.upto.sequence == page.after
+            # One walk through one graph, in order: an entry that has moved on in one graph may
+            # stand elsewhere in another, or in an earlier reading of the same.
+            and previous.sender == page.sender
+            and previous.position <= page.position
+        )

@@ -22,10 +22,8 @@ from reality.core.cursor import Cursor, Position, advance, decode_cursor, encode
 from reality.core.delta import Assembly, Delta, Touched
 from reality.core.keys import ancestors, is_pattern
 from reality.core.ledger import Entry, Ledger
-from reality.core.limits import FOREIGN_ORIGINS_MAX
+from reality.core.limits import ORIGINS_MAX
 from reality.errors import TooManyOrigins
-
-_NEVER = -(2**62)  # makes a sum that is no version
 
 
 class Node(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
@@ -78,21 +76,27 @@ class Graph:
     """The state of one server. Not thread-safe; its owner serialises calls."""
 
     def __init__(
-        self, own_origin: str, *, register: int, origins_max: int = FOREIGN_ORIGINS_MAX
+        self,
+        own_origin: str,
+        *,
+        register: int,
+        origins_max: int = ORIGINS_MAX,
+        first_position: int | None = None,
     ) -> None:
         """A graph that knows nothing but its own, empty origin.
 
         Args:
             own_origin: the origin that local touches belong to.
             register: at least the boot time in milliseconds for a volatile origin, 0 for a durable.
-            origins_max: how many origins it may know.
+            origins_max: how many origins it may know; cursors have no room for more than 64.
+            first_position: where local apply positions start; by default at the register, so that
+                those of an earlier run are told from this run's.
         """
         self.own_origin = own_origin
-        # Positions start at the register, so that one of an earlier run is told from this run's.
-        self.first_position = register
+        self.first_position = register if first_position is None else first_position
         self._origins_max = origins_max
         self._register = register
-        self._ledger = Ledger(first_position=register)
+        self._ledger = Ledger(first_position=self.first_position)
         self._assemblies: dict[str, Assembly] = {}
         self._digest: dict[str, Position] = {}
         self._cursor: str | None = None  # the digest as text, made when asked for
@@ -158,9 +162,9 @@ class Graph:
                 f"this server already knows {self._origins_max} origins and cannot take in "
                 f"{page.origin}: remove servers that are gone for good"
             )
-        delta = self._assemblies.setdefault(page.origin, Assembly()).add(page)
+        delta = self._assembly(page.origin).add(page)
         held = 0 if is_new else self._digest[page.origin].sequence
-        if delta is None or delta.since != held:
+        if delta is None or delta.since != held or delta.upto.sequence < held:
             return Merged(applied=False)
         del self._assemblies[page.origin]
         for touched in delta.touched:
@@ -182,7 +186,13 @@ class Graph:
         if len(self._digest) >= self._origins_max:
             return self.renewed(own_origin, now_ms=now_ms)
         register = max(now_ms, self._register)
-        copy = Graph(own_origin, register=register, origins_max=self._origins_max)
+        copy = Graph(
+            own_origin,
+            register=register,
+            origins_max=self._origins_max,
+            # Above all of this one's, which mean nothing there.
+            first_position=max(register, self.position + 1),
+        )
         for origin in self._digest:
             for page in self.delta(origin, since=0):
                 copy.merge(page)
@@ -192,12 +202,13 @@ class Graph:
 
     def version(self, key: str) -> int:
         """The version of a key, touched or not."""
-        return self._base + self._touches_of((key, *ancestors(key)))
+        entries = self._ledger.entries((key, *ancestors(key)))
+        return self._base + sum(entry.touches for entry in entries)
 
     def node(self, key: str) -> Node | None:
         """The metadata of a key; None if neither it nor a pattern above it was ever touched."""
-        names = (key, *ancestors(key))
-        return self._node(key, names) if self._touches_of(names) else None
+        entries = self._ledger.entries((key, *ancestors(key)))
+        return self._node(key, entries) if entries else None
 
     def answer(
         self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
@@ -219,28 +230,19 @@ class Graph:
             reset = seen is None or not self._digest.keys() <= seen.positions.keys()
             seen = seen or Cursor({})
         asked: Iterable[str] = known
-        base = self._base
-        if not (reset or seen or hidden or self._ledger.pattern_touches):
+        if not (reset or hidden or self._ledger.has_patterns):
             # By far the most common: nothing is new about keys that are known here. Weeded out
-            # first, because what remains costs ten times as much a key.
-            touches_of = self._ledger.key_touches.get
-            asked = [key for key in known if touches_of(key, _NEVER) + base != known[key]]
+            # first, because what remains costs five times as much a key.
+            asked = self._worth_a_look(known, seen)
         changed = {}
         for key in asked:
             names = (key, *ancestors(key))  # refuses malformed keys
-            if key in hidden:
-                names = names[1:]
-            version = base + self._touches_of(names)
-            if (
-                reset
-                or known[key] < version
-                or (cursor is None and known[key] != version)
-                or (seen is not None and self._is_touched_after(names, seen))
-            ):
-                changed[key] = self._node(key, names)
+            entries = self._ledger.entries(names[1:] if key in hidden else names)
+            if reset or self._is_news(entries, known[key], seen, has_cursor=cursor is not None):
+                changed[key] = self._node(key, entries)
         if seen is None:
             return Answer(changed, self.cursor, reset)
-        return Answer(changed, encode_cursor(advance(seen, self._digest)), reset)
+        return Answer(changed, self._advanced(seen), reset)
 
     def delta(self, origin: str, *, since: int, page_max: int = 1_000) -> Iterator[Delta]:
         """Everything known of an origin after sequence `since`, page by page.
@@ -263,31 +265,59 @@ class Graph:
             if len(found) == limit:
                 return found, True
             names = (name,) if is_pattern(name) else (name, *ancestors(name))
-            found.append((position, self._node(name, names)))
+            found.append((position, self._node(name, self._ledger.entries(names))))
         return found, False
 
     # ---- inside --------------------------------------------------------------------------------
 
-    def _touches_of(self, names: Iterable[str]) -> int:
-        keys, patterns = self._ledger.key_touches, self._ledger.pattern_touches
-        touches = 0
-        for name in names:
-            touches += keys.get(name, 0) or patterns.get(name, 0)
-        return touches
+    def _advanced(self, seen: Cursor) -> str:
+        """The cursor of an answer; mostly the digest, whose text is at hand."""
+        advanced = advance(seen, self._digest)
+        return self.cursor if advanced == Cursor(self._digest) else encode_cursor(advanced)
 
-    def _is_touched_after(self, names: Iterable[str], seen: Cursor) -> bool:
-        return any(
-            entry.sequence > seen.positions[entry.origin].sequence
-            for entry in self._ledger.entries(names)
-        )
+    def _worth_a_look(self, known: Mapping[str, int], seen: Cursor | None) -> list[str]:
+        """The keys that are left once those are weeded out that nothing is new about.
 
-    def _node(self, name: str, names: Iterable[str]) -> Node:
-        """The metadata of a name, read from the entries of these names.
+        Only for a graph without patterns: there, what was done to a key is all that concerns it.
+        """
+        entry_of, base = self._ledger.first_entries.get, self._base
+        held = self._digest if seen is None else seen.positions
+        left = []
+        for key, version in known.items():
+            entry = entry_of(key)
+            if (
+                entry is None
+                or entry.sibling is not None  # touched by several origins: takes a closer look
+                or base + entry.touches != version
+                or entry.sequence > held[entry.origin].sequence
+            ):
+                left.append(key)
+        return left
+
+    def _is_news(
+        self, entries: Iterable[Entry], known: int, seen: Cursor | None, *, has_cursor: bool
+    ) -> bool:
+        """Whether a client that was last told of version `known` has not accounted for all this.
+
+        Args:
+            entries: what was done to a key and to the patterns above it.
+            known: the version last reported to the client.
+            seen: what its cursor holds; None if it has none, or the present one.
+            has_cursor: whether it has one.
+        """
+        version = self._base
+        for entry in entries:
+            if seen is not None and entry.sequence > seen.positions[entry.origin].sequence:
+                return True
+            version += entry.touches
+        return known < version if has_cursor else known != version
+
+    def _node(self, name: str, entries: list[Entry]) -> Node:
+        """The metadata of a name, from what was done to it and to the patterns above it.
 
         Its last batch decides within an origin. Over several origins, whose order nobody knows, a
         hash counts only if all agree; the clock breaks the tie of what is merely shown.
         """
-        entries = self._ledger.entries(names)
         version = self._base + sum([entry.touches for entry in entries])
         if len(entries) == 1:
             (only,) = entries
@@ -313,6 +343,8 @@ class Graph:
             touched.append(each)
         return Delta(
             origin=origin,
+            sender=self.own_origin,
+            position=self.position,
             register=self._register,
             since=since,
             after=after,
@@ -320,6 +352,14 @@ class Graph:
             last=last,
             touched=tuple(touched),
         )
+
+    def _assembly(self, origin: str) -> Assembly:
+        """The pages received of an origin. Of too many, the oldest are dropped, to be sent anew."""
+        if origin not in self._assemblies:
+            if len(self._assemblies) >= self._origins_max:
+                del self._assemblies[next(iter(self._assemblies))]
+            self._assemblies[origin] = Assembly()
+        return self._assemblies[origin]
 
     def _admit(self, origin: str, position: Position) -> None:
         """Know an origin up to a position, and what follows from it."""

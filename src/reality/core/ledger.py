@@ -38,32 +38,28 @@ class Ledger:
     def __init__(self, *, first_position: int) -> None:
         self.position = first_position  # of the last application; grows by one a name
         self.touches = 0  # of all names and origins
-        # How often each key, and each pattern, was touched by all origins. On the hottest path.
-        self.key_touches: dict[str, int] = {}
-        self.pattern_touches: dict[str, int] = {}
-        self._entries: dict[str, Entry] = {}
+        self.has_patterns = False  # whether any pattern was ever touched
+        self.first_entries: dict[str, Entry] = {}  # by name; the siblings hang on them
         self._by_origin: dict[str, RecencyLog] = {}
         self._by_application = RecencyLog(self._is_last_application)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.first_entries)
 
     def put(self, origin: str, touched: Touched) -> None:
         """Keep what is newer; two entries of one origin with the same sequence are the same."""
         name = touched.name
-        first = self._entries.get(name)
+        first = self.first_entries.get(name)
         entry = self.entry(name, origin)
         is_new = entry is None
         if entry is None:
             entry = Entry(origin, 0, 0, "", 0, False, 0, first)
-            self._entries[name] = entry
+            self.first_entries[name] = entry
+            self.has_patterns = self.has_patterns or is_pattern(name)
         elif entry.sequence >= touched.sequence:
             return
         self.position += 1
-        grown = touched.touches - entry.touches
-        self.touches += grown
-        totals = self.pattern_touches if is_pattern(name) else self.key_touches
-        totals[name] = totals.get(name, 0) + grown
+        self.touches += touched.touches - entry.touches
         entry.sequence = touched.sequence
         entry.touches = touched.touches
         entry.hash = touched.hash
@@ -78,7 +74,7 @@ class Ledger:
 
     def entry(self, name: str, origin: str) -> Entry | None:
         """What one origin did to a name."""
-        entry = self._entries.get(name)
+        entry = self.first_entries.get(name)
         while entry is not None and entry.origin != origin:
             entry = entry.sibling
         return entry
@@ -87,7 +83,7 @@ class Ledger:
         """What all origins did to these names."""
         found = []
         for name in names:
-            entry = self._entries.get(name)
+            entry = self.first_entries.get(name)
             while entry is not None:
                 found.append(entry)
                 entry = entry.sibling

@@ -10,7 +10,11 @@ CLIENT_ID_CHARS_MAX = 128
 HASH_CHARS_MAX = 256
 SOURCE_CHARS_MAX = 128
 SERVER_ID_CHARS_MAX = 64
+# Origins that one graph knows, and that a cursor carries beside those. A cursor of the greatest
+# length has room for both, so that a server can always read what it has given.
+ORIGINS_MAX = 64
 FOREIGN_ORIGINS_MAX = 64
+CURSOR_BYTES_MAX = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,6 @@ class Limits:
 
     Attributes:
         body_bytes_max: bytes of one request body (413).
-        cursor_bytes_max: bytes of one cursor; a longer one is answered with `reset`.
         keys_max: keys or patterns of one request (422).
         wait_ms_max: how long one sync is held, in milliseconds; a longer wish is cut.
         waiters_max: held syncs of the server (503).
@@ -27,21 +30,18 @@ class Limits:
         waited_names_max: keys and patterns that all held syncs wait for, counted for each (503);
             one takes some 500 bytes.
         nodes_max: keys and patterns a memory store keeps before it starts a new origin.
-        origins_max: origins one graph knows (503).
         page_nodes_max: nodes in one answer of `GET /versions`.
         refetches_per_s: when one touch wakes more waiters than this, their refetches are spread
             (`spreadMs`) so that the application's own API sees about this many a second.
     """
 
     body_bytes_max: int = 1024 * 1024
-    cursor_bytes_max: int = 16 * 1024
     keys_max: int = 10_000
     wait_ms_max: int = 25_000
     waiters_max: int = 10_000
     waiters_per_client_max: int = 64
     waited_names_max: int = 500_000
     nodes_max: int = 1_000_000
-    origins_max: int = 64
     page_nodes_max: int = 1_000
     refetches_per_s: int = 1_000
 

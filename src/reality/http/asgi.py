@@ -56,7 +56,9 @@ class RealityApplication:
             )
         except RealityError as error:
             answer = problem(error)
-        await self._send(answer, headers, scope["method"], send)
+        await send(self._start(answer, headers))
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.body", "body": body})
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         body_bytes_max = self._server.limits.body_bytes_max
@@ -80,9 +82,8 @@ class RealityApplication:
             more = message.get("more_body", False)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _send(
-        self, answer: Response, headers: dict[bytes, bytes], method: str, send: Send
-    ) -> None:
+    def _start(self, answer: Response, headers: dict[bytes, bytes]) -> Message:
+        """The event that begins an answer: its status and headers."""
         start: Message = {
             "type": "http.response.start",
             "status": answer.status,
@@ -99,9 +100,7 @@ class RealityApplication:
             origin = headers.get(b"origin")
             text = None if origin is None else origin.decode("latin-1")
             start["headers"] += cors.headers(self._server.cors, text)
-        await send(start)
-        body = b"" if method == "HEAD" else answer.body
-        await send({"type": "http.response.body", "body": body})
+        return start
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -17,7 +17,7 @@ from reality.core.codec import check_count, check_hash, sync_request
 from reality.core.cursor import is_server_id
 from reality.core.graph import Node
 from reality.core.keys import check_name, is_pattern
-from reality.core.limits import SERVER_ID_CHARS_MAX, Limits
+from reality.core.limits import CURSOR_BYTES_MAX, SERVER_ID_CHARS_MAX, Limits
 from reality.core.messages import ChangedNode, MeshInfo, SyncRequest, SyncResponse, VersionsResponse
 from reality.core.waiters import concerns
 from reality.errors import InvalidKey, NotReady
@@ -225,7 +225,7 @@ class RealityServer:
         self, request: SyncRequest, hidden: Collection[str], *, spread_ms: int = 0
     ) -> SyncResponse:
         cursor = None if request.cursor is UNSET else request.cursor
-        if cursor is not None and len(cursor) > self.limits.cursor_bytes_max:
+        if cursor is not None and len(cursor) > CURSOR_BYTES_MAX:
             cursor = ""  # as one that cannot be parsed: `reset`
         answer, position = self._state.answer(request.known, cursor, hidden)
         return SyncResponse(

@@ -69,9 +69,7 @@ class MemoryStorage:
     def graph(self) -> Graph:
         """What is known, under an origin that belongs to this process alone."""
         if self._graph is None:
-            now_ms = self._clock_ms()
-            limits = self._limits
-            self._graph = Graph(self._origin(), register=now_ms, origins_max=limits.origins_max)
+            self._graph = Graph(self._origin(), register=self._clock_ms())
         elif self._is_inherited:
             self._graph = self._graph.forked(self._origin(), now_ms=self._clock_ms())
             self._is_inherited = False
