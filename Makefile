@@ -4,6 +4,9 @@
 # The Python that .venv is made with; empty: the first one of at least 3.11.
 PYTHON ?=
 
+# Where the demo listens: `make demo PORT=8001` if another program has this one.
+PORT ?= 8000
+
 VENV := .venv/made
 PEER := tests/peers/node
 RUN := .venv/bin/python -m
@@ -17,7 +20,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: $(VENV) ## a small board for several people, served here; open it in two windows
-	@.venv/bin/reality demo
+	@.venv/bin/reality demo --port $(PORT)
 
 test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (under 8 minutes)
 	@$(RUN) pytest

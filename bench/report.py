@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -78,12 +77,6 @@ def machine_line() -> str:
     found = machine()
     head = f"{found.pop('processor')}, {found.pop('cores')} cores, {found.pop('system')}"
     return ", ".join([head, *(f"{name} {value}" for name, value in found.items())])
-
-
-def median(values: Iterable[float]) -> float | None:
-    """The median; None of nothing."""
-    listed = list(values)
-    return statistics.median(listed) if listed else None
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

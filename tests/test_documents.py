@@ -121,14 +121,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 def post(url: str) -> None:
     """Run the README's curl command against the server."""
-    command = block("README.md", "curl").replace("localhost:8000", url.removeprefix("http://"))
+    command = block("README.md", "curl").replace("localhost:8001", url.removeprefix("http://"))
     subprocess.run(shlex.split(command), check=True, capture_output=True, timeout=10)
 
 
 def test_the_readme_client_sees_what_is_posted(server: tuple[str, Path]) -> None:
     """The README's client prints the posts, and prints them again when one is added."""
     url, folder = server
-    script = block("README.md", "# client.py").replace("http://127.0.0.1:8000", url)
+    script = block("README.md", "# client.py").replace("http://127.0.0.1:8001", url)
     (folder / "client.py").write_text(script)
     with subprocess.Popen(
         [sys.executable, str(folder / "client.py")], stdout=subprocess.PIPE, text=True

@@ -127,11 +127,15 @@ class NotReady(RealityError):
 
 
 class ServerUnavailable(RealityError):
-    """None of the client's servers answered; the last failure is the `__cause__`."""
+    """None of the client's servers answered; the last failure is the `__cause__`.
+
+    `retry_after_s` is the pause that the last one asked for, in seconds.
+    """
 
     code = "server_unavailable"
     status = 503
     retryable = True
+    retry_after_s = 0.0
 
 
 class ProtocolError(RealityError):

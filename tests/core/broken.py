@@ -251,6 +251,13 @@ class SkipsWithoutCursor(Client):
         super().hear(key, node, reset=reset, continuous=True)
 
 
+class AsksWithoutCursor(Client):
+    """It asks with versions and no cursor, as an older client, while it holds no cursor yet."""
+
+    def cursor_to_send(self, known: Mapping[str, int]) -> str | None:
+        return self.held.cursor
+
+
 class SkipsWhileDirty(Client):
     """It takes a matching hash for a reason to need no refetch any more."""
 

@@ -14,16 +14,15 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.core.model_client import Client
-from tests.core.world import (
-    KEYS,
-    ORIGINS_MAX,
-    PATTERNS,
-    Server,
-    World,
-    pages,
-    touched_names,
+from tests.core.demands import (
+    check_alike,
+    check_digest,
+    check_nothing_lost,
+    check_quiet,
+    check_versions,
 )
+from tests.core.model_client import Client
+from tests.core.world import KEYS, ORIGINS_MAX, PATTERNS, Server, World
 
 _SERVERS_MAX = 5
 # New origins are drawn only while there is room for those that restarts at a settling need.
@@ -66,7 +65,7 @@ class Machine(RuleBasedStateMachine):
     def touch(self, which: int, some: list[int]) -> None:
         if server := self.live(which):
             names = self.keys * 3 + PATTERNS
-            self.world.touch(server, *{names[each % len(names)] for each in some})
+            self.world.touch(server, *dict.fromkeys(names[each % len(names)] for each in some))
 
     @rule(which=_which, key=_which, value=_values)
     def update(self, which: int, key: int, value: str) -> None:
@@ -121,6 +120,7 @@ class Machine(RuleBasedStateMachine):
         receiver, sender = self.server(one), self.server(other)
         if self.world.are_connected(receiver, sender):
             self.world.pull(receiver, sender, page_max=page_max)
+            check_digest(self.world, receiver)
 
     @rule(one=_which, other=_which, page_max=st.integers(1, 3))
     def ask(self, one: int, other: int, page_max: int) -> None:
@@ -139,7 +139,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.mail)
     @rule(which=_which, keep=st.booleans())
     def deliver(self, which: int, keep: bool) -> None:
-        self.world.deliver(which % len(self.world.mail), keep=keep)
+        number = which % len(self.world.mail)
+        receiver, _ = self.world.mail[number]
+        self.world.deliver(number, keep=keep)
+        check_digest(self.world, receiver)
 
     @precondition(lambda self: self.world.mail)
     @rule()
@@ -164,15 +167,15 @@ class Machine(RuleBasedStateMachine):
     def sync_some(self, who: int, which: int, some: list[int], then: str) -> None:
         client = self.client(who)
         if server := self.live(which):
-            client.sync(server, {client.keys[each % len(client.keys)] for each in some})
+            client.sync(server, client.some_keys(some))
             self.fetch(who=who, then=then)
 
     @rule(who=_which, which=_which, some=_some, asks_all=st.booleans())
     def ask_server(self, who: int, which: int, some: list[int], asks_all: bool) -> None:
         client = self.client(who)
         if server := self.live(which):
-            keys = {client.keys[each % len(client.keys)] for each in some}
-            client.coming.append(client.ask(server, None if asks_all else keys))
+            keys = None if asks_all else client.some_keys(some)
+            client.coming.append(client.ask(server, keys))
 
     @rule(who=_which, which=_which, arrives=st.booleans(), then=_thens)
     def take_in(self, who: int, which: int, arrives: bool, then: str) -> None:
@@ -223,57 +226,22 @@ class Machine(RuleBasedStateMachine):
     def versions_never_fall(self) -> None:
         """I4: within a run, renewal, merging and forking included."""
         for server in self.world.servers:
-            versions = {key: server.graph.version(key) for key in KEYS}
-            for key, version in versions.items():
-                before = server.versions.get(key, 0)
-                assert version >= before, f"{server.id}: {key} fell from {before} to {version}"
-            server.versions = versions
+            check_versions(server)
 
     @precondition(lambda self: self.has_room)
     @rule(which=_which, fetches=st.booleans())
     def settle(self, which: int, fetches: bool) -> None:
         """Faults end: I8, I1 and I2 must hold."""
         self.world.settle()
-        self.servers_are_alike()
+        check_alike(self.world)
         for client in self.clients:
             client.end_fetches(arrive=fetches)
-            client.sync(self.server(which))
-            assert not client.stale_keys(), f"lost changes of {client.stale_keys()}"
-            client.fetch_dirty()
-            for server in [self.server(which), *self.world.servers]:
-                answer = client.sync(server)
-                assert not answer.changed, f"told {answer.changed} though nothing was touched"
-                assert not answer.reset
+            check_nothing_lost(client, self.server(which))
+            check_quiet(client, [self.server(which), *self.world.servers])
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.settle(which=0, fetches=False)
-
-    def servers_are_alike(self) -> None:
-        """I8: identical digests, versions, hashes, nodes; and each digest means what it says."""
-        first, *others = (server.graph for server in self.world.servers)
-        self.digest_is_whole(self.world.servers[0])
-        for other in others:
-            assert other.digest == first.digest
-            assert other.version_max == first.version_max
-            assert len(other) == len(first)
-            for key in KEYS:
-                assert other.node(key) == first.node(key)
-                assert other.version(key) == first.version(key)
-
-    def digest_is_whole(self, server: Server) -> None:
-        """A digest's position means everything of the origin up to there (what was not lost)."""
-        for origin, position in server.graph.digest.items():
-            held = {
-                touched.name: touched.sequence
-                for page in pages(server.graph, {}, 1000)
-                if page.origin == origin
-                for touched in page.touched
-            }
-            for name, sequence in touched_names(
-                self.world.batches, origin, position.sequence
-            ).items():
-                assert held.get(name, 0) >= sequence, f"{server.id} lacks {name} of {origin}"
 
     def new_client(self, kind: int) -> Client:
         if kind == 2 and self.has_older_clients:

@@ -7,7 +7,7 @@ off and watch a change being lost.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reality.core.graph import Answer, Node
@@ -65,6 +65,10 @@ class Client:
         self.coming: list[Asked] = []
         self._saved: Held | None = None
 
+    def some_keys(self, which: Iterable[int]) -> list[str]:
+        """Those of the keys held that stand at these places, each once."""
+        return list(dict.fromkeys(self.keys[each % len(self.keys)] for each in which))
+
     # ---- asking --------------------------------------------------------------------------------
 
     def sync(self, server: Server, keys: Iterable[str] | None = None) -> Answer:
@@ -77,9 +81,20 @@ class Client:
         """Ask one server; the answer is made now and may be taken in later, or never."""
         asked = self.keys if keys is None else tuple(keys)
         known = {key: self.held.known.get(key, 0) for key in asked}
-        cursor = self.held.cursor if self.uses_cursor else None
+        cursor = self.cursor_to_send(known)
         self.world.tick()
         return Asked(asked, server.graph.answer(known, cursor), continuous=cursor is not None)
+
+    def cursor_to_send(self, known: Mapping[str, int]) -> str | None:
+        """The cursor of a request: the one held, and an empty one if there is none.
+
+        An empty cursor is answered with a reset. Versions without a cursor would be taken for those
+        of an older client, and may be those of a server that has lost touches since. Only a client
+        that was told nothing yet asks without.
+        """
+        if not self.uses_cursor:
+            return None
+        return self.held.cursor or ("" if any(known.values()) else None)
 
     def take_in(self, asked: Asked) -> None:
         """Hear what an answer reports, and adopt its cursor if that is due."""

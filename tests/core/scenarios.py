@@ -104,6 +104,20 @@ def same_version_after_lost_memory(cast: Cast) -> bool:
     return is_lost(world, client, server)
 
 
+def first_full_sync_after_lost_memory(cast: Cast) -> bool:
+    """A client that has asked about single keys only asks about all after a server lost a touch."""
+    world, _ = cast.start(boot_ms=1)
+    server, client = world.servers[0], cast.client(world)
+    client.sync(server, ["e"])
+    client.fetch_dirty()
+    known = client.held.known["e"]
+    world.touch(server, "e")
+    world.crash(server)
+    world.restart(server, skew_ms=known - 1 - (world.clock_ms + 1))
+    assert server.graph.version("e") == known
+    return is_lost(world, client, server)
+
+
 def same_version_on_two_servers(cast: Cast) -> bool:
     """Two servers that do not reach each other touch a key: it has one version, twice."""
     world, client = cast.start(volatile=2)

@@ -12,12 +12,21 @@ from reality.core.delta import Assembly, Delta, Touched
 from reality.core.graph import Graph
 
 
-def _page(since: int, after: int, upto: int, *, last: bool, register: int = 0) -> Delta:
+def _page(
+    since: int,
+    after: int,
+    upto: int,
+    *,
+    last: bool,
+    register: int = 0,
+    sender: str = "s~1",
+    position: int = 10,
+) -> Delta:
     touched = tuple(Touched(f"k{n}", n, 1, "", n, False) for n in range(after + 1, upto + 1))
     return Delta(
         origin="s~1",
-        sender="t~1",
-        position=upto,
+        sender=sender,
+        position=position,
         register=register,
         since=since,
         after=after,
@@ -38,8 +47,8 @@ def test_pages_in_order_become_one_delta() -> None:
     assembly = Assembly()
     assert assembly.add(_page(3, 3, 5, last=False, register=9)) is None
     assert assembly.add(_page(3, 5, 6, last=False, register=8)) is None
-    whole = assembly.add(_page(3, 6, 9, last=True, register=7))
-    assert whole == _page(3, 3, 9, last=True, register=9)
+    whole = assembly.add(_page(3, 6, 9, last=True, register=7, position=12))
+    assert whole == _page(3, 3, 9, last=True, register=9, position=12)
 
 
 def test_an_assembly_starts_again_after_a_whole() -> None:
@@ -56,6 +65,8 @@ def test_an_assembly_starts_again_after_a_whole() -> None:
         _page(0, 3, 4, last=True),  # leaves a gap
         _page(0, 1, 4, last=True),  # overlaps
         _page(1, 2, 4, last=True),  # of another delta
+        _page(0, 2, 4, last=True, sender="t~1"),  # of another sender
+        _page(0, 2, 4, last=True, position=9),  # read before the first page was
     ],
 )
 def test_a_page_that_does_not_continue_is_dropped(stray: Delta) -> None:

@@ -20,6 +20,7 @@ RULES: list[tuple[Scenario, Cast]] = [
     (scenarios.restored_store, Cast(graph=broken.AbsentIsZero)),
     (scenarios.partial_sync_after_lost_memory, Cast(client=broken.AdoptsPartial)),
     (scenarios.same_version_after_lost_memory, Cast(client=broken.IgnoresKnownOnReset)),
+    (scenarios.first_full_sync_after_lost_memory, Cast(client=broken.AsksWithoutCursor)),
     (scenarios.same_version_on_two_servers, Cast(graph=broken.VersionBlind)),
     (scenarios.memory_full, Cast(graph=broken.Evicting)),
     (scenarios.renewed_with_a_slow_clock, Cast(graph=broken.RenewedLow)),

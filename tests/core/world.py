@@ -7,7 +7,7 @@ decides what happens next, so that every run can be repeated. Clients are in `mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reality.core.cursor import Position
@@ -246,19 +246,9 @@ class World:
 def pages(sender: Graph, held: Mapping[str, Position], page_max: int) -> Iterator[Delta]:
     """What one server sends to another that holds this digest, page by page.
 
-    Of its own origin it sends a delta even with nothing new in it: the register travels with it.
+    It sends of every origin, even with nothing new in it: the register travels with it. Where it is
+    behind, the receiver has to see to that.
     """
-    for origin, position in sender.digest.items():
+    for origin in sender.digest:
         since = held.get(origin, Position(0)).sequence
-        if origin == sender.own_origin or origin not in held or position.sequence > since:
-            yield from sender.delta(origin, since=since, page_max=page_max)
-
-
-def touched_names(batches: Iterable[Batch], origin: str, upto: int) -> dict[str, int]:
-    """The last sequence up to `upto` at which an origin really touched each name."""
-    last: dict[str, int] = {}
-    for batch in batches:
-        if batch.origin == origin and batch.sequence <= upto:
-            for name in batch.names:
-                last[name] = max(batch.sequence, last.get(name, 0))
-    return last
+        yield from sender.delta(origin, since=since, page_max=page_max)

@@ -186,6 +186,9 @@ def run() -> None:
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             logging.getLogger("reality.cli").debug("the command failed", exc_info=error)
         _fail(error.strerror or str(error) if isinstance(error, OSError) else str(error))
+    except Exception as error:  # a person gets a line, --debug the whole story
+        logging.getLogger("reality.cli").debug("the command failed", exc_info=error)
+        _fail(f"{type(error).__name__}: {error}")
 
 
 def _serve(server: RealityServer, application: Any, host: str, port: int, notes: list[str]) -> None:
@@ -204,8 +207,13 @@ def _shown(host: str, port: int) -> str:
 
 
 def _print(text: str) -> None:
-    print(text)
+    print(_printable(text))
 
 
 def _fail(reason: str) -> NoReturn:
-    sys.exit(f"reality: {' '.join(reason.split())}")
+    sys.exit(f"reality: {_printable(' '.join(reason.split()))}")
+
+
+def _printable(text: str) -> str:
+    """Text of a server without what a terminal would take for commands."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

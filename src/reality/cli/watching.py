@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from reality.client import AsyncRealityClient, KeyState
+from reality.client.fetching import is_same_error
 
 
 class Watch:
@@ -55,7 +56,8 @@ class Watch:
     def _tell(self, state: KeyState[Any], console: Console | None) -> None:
         before = self._states.get(state.key)
         self._states[state.key] = state
-        if console is not None and state.error is not None and before != state:
+        is_new = before is None or not is_same_error(before.error, state.error)
+        if console is not None and state.error is not None and is_new:
             console.print(f"{state.key}  {state.error}", markup=False, soft_wrap=True)
         if state.meta is None or (before is not None and before.meta == state.meta):
             return

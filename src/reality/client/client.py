@@ -6,10 +6,11 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
+from weakref import WeakSet
 
 from reality.client.exchange import Exchange
-from reality.client.fetching import Fetcher, adapted
+from reality.client.fetching import Fetcher, adapted, is_same_error
 from reality.client.resource import Resource, Subscription
 from reality.client.shard import Live, Pace, Shard
 from reality.client.state import KeyState, Meta
@@ -18,6 +19,7 @@ from reality.core.keys import ancestors, check_name
 from reality.core.limits import CLIENT_ID_CHARS_MAX, Limits
 from reality.core.messages import Hint, Mode, SyncResponse
 from reality.core.servers import ServerStatus
+from reality.core.tokens import check_token
 from reality.errors import Closed
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _SHARD_KEYS_MAX = Limits().keys_max
 _SHARD_BYTES_MAX = 900_000
 _ENTRY_BYTES = 24
+_NUMBER_MAX = 86_400
 
 
 class AsyncRealityClient:
@@ -73,10 +76,16 @@ class AsyncRealityClient:
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         _check_positive(wait=wait, interval=interval, timeout=timeout, max_fetches=max_fetches)
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode must be one of {get_args(Mode)}, got {mode!r}")
         if live not in ("auto", "poll", False):
             raise ValueError(f'live must be "auto", "poll" or False, got {live!r}')
-        if max_retries < 0 or retry_base_delay < 0:
-            raise ValueError("max_retries and retry_base_delay must not be negative")
+        if not isinstance(max_retries, int) or max_retries < 0 or retry_base_delay < 0:
+            raise ValueError(
+                "max_retries must be a whole number, and neither it nor retry_base_delay negative"
+            )
+        if token is not None:
+            check_token(token)
         client_id = str(uuid.uuid4()) if client_id is None else client_id
         if not 1 <= len(client_id) <= CLIENT_ID_CHARS_MAX:
             raise ValueError(f"client_id must have 1 to {CLIENT_ID_CHARS_MAX} characters")
@@ -100,6 +109,7 @@ class AsyncRealityClient:
         self._shards: list[Shard] = []
         self._shard_of: dict[str, Shard] = {}
         self._shard_bytes = 0
+        self._watches: WeakSet[asyncio.Event] = WeakSet()
         self._is_closed = False
 
     # ---- subscribing ---------------------------------------------------------------------------
@@ -130,8 +140,9 @@ class AsyncRealityClient:
             Closed: the client was closed.
         """
         ancestors(key)
-        if self._is_closed:
-            raise Closed(f"the client was closed; it cannot subscribe to {key!r}")
+        self._check_open()
+        if callback is not None and not callable(callback):
+            raise TypeError(f"a callback must be a function, got {callback!r}")
         resource = self._resource(key, None if fetcher is None else adapted(fetcher), fallback)
         token = resource.add(callback)
 
@@ -146,8 +157,9 @@ class AsyncRealityClient:
     ) -> AsyncIterator[KeyState[Any]]:
         """The states of a key: the first complete one, then one after every change.
 
-        A change is one of the data, the metadata or the error. A reader that is slower than the
-        changes gets the newest only.
+        A change is one of the data, the metadata or the error: a state whose `error` is set comes
+        too, with whatever data there is. A reader that is slower than the changes gets the newest
+        only. Ends with `Closed` when the client is closed.
         """
         changed = asyncio.Event()
 
@@ -155,10 +167,12 @@ class AsyncRealityClient:
             if state.status in ("idle", "error"):
                 changed.set()
 
+        self._watches.add(changed)
         with self.subscribe(key, tell, fetcher=fetcher, fallback=fallback):
             last: KeyState[Any] | None = None
             while True:
                 await changed.wait()
+                self._check_open()
                 changed.clear()
                 state = self.get_state(key)
                 if state is not None and _is_news(last, state):
@@ -182,6 +196,7 @@ class AsyncRealityClient:
         Raises:
             RemoteError, ServerUnavailable: the servers refused, or none answered.
         """
+        self._check_open()
         groups: dict[Shard, list[str]] = {}
         for key in dict.fromkeys([keys] if isinstance(keys, str) else keys):
             ancestors(key)
@@ -206,6 +221,7 @@ class AsyncRealityClient:
             RemoteError, ServerUnavailable: the servers refused, or none answered.
         """
         flat = [name for each in names for name in ([each] if isinstance(each, str) else each)]
+        self._check_open()
         for name in flat:
             check_name(name)
         versions = await self._exchange.invalidate(flat) if remote and flat else {}
@@ -230,6 +246,8 @@ class AsyncRealityClient:
     async def aclose(self) -> None:
         """End every subscription and request, and close the connections opened here."""
         self._is_closed = True
+        for changed in self._watches:
+            changed.set()
         for shard in self._shards:
             shard.close()
         for shard in self._shards:
@@ -250,6 +268,10 @@ class AsyncRealityClient:
         await self.aclose()
 
     # ---- inside --------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Closed("the client was closed: make another one")
 
     def _resource_of(self, key: str) -> Resource | None:
         shard = self._shard_of.get(key)
@@ -312,11 +334,11 @@ def _is_news(last: KeyState[Any] | None, state: KeyState[Any]) -> bool:
         last is None
         or state.data is not last.data
         or state.meta != last.meta
-        or state.error is not last.error
+        or not is_same_error(state.error, last.error)
     )
 
 
 def _check_positive(**numbers: float) -> None:
     for name, number in numbers.items():
-        if not number > 0:
-            raise ValueError(f"{name} must be greater than 0, got {number!r}")
+        if not 0 < number <= _NUMBER_MAX:
+            raise ValueError(f"{name} must be greater than 0, and at most a day, got {number!r}")

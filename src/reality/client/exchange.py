@@ -100,13 +100,20 @@ class Exchange:
                 self._pool.answered(url, now_s, latency_s=latency_s)
                 return answer, reply.retry_after_s
             if attempt < self._max_retries and self._pool.pick(time.monotonic()) == url:
-                await asyncio.sleep(self._delay_s(attempt, last))
-        raise ServerUnavailable(f"no server answered: {last}") from last
+                # Another server is asked at once, the same one only when it may be.
+                if _asked_for_s(last) > self._retry_base_s:
+                    break
+                await asyncio.sleep(self._delay_s(attempt))
+        unavailable = ServerUnavailable(f"no server answered: {last}")
+        unavailable.retry_after_s = _asked_for_s(last)
+        raise unavailable from last
 
-    def _delay_s(self, attempt: int, error: RealityError) -> float:
-        """Before the same server is asked again; another one is asked at once."""
-        asked_for_s = getattr(error, "retry_after_s", None) or 0.0
-        delay_s = full_jitter(
+    def _delay_s(self, attempt: int) -> float:
+        return full_jitter(
             attempt, base=self._retry_base_s, cap=_DELAY_MAX_S, random=random.random()
         )
-        return max(delay_s, min(asked_for_s, _DELAY_MAX_S))
+
+
+def _asked_for_s(error: RealityError | None) -> float:
+    """The pause that a refusal asks for, in seconds."""
+    return getattr(error, "retry_after_s", None) or 0.0

@@ -31,10 +31,18 @@ def adapted(fetcher: Fetcher) -> Fetch:
         arguments = (key, meta)[:count]
         if is_async:
             return await fetcher(*arguments)
-        result = await asyncio.to_thread(fetcher, *arguments)
+        result = await asyncio.to_thread(_without_stop_iteration, fetcher, *arguments)
         return await result if inspect.isawaitable(result) else result
 
     return fetch
+
+
+def _without_stop_iteration(fetcher: Fetcher, *arguments: Any) -> Any:
+    """A future cannot carry a StopIteration: who awaits it would wait for ever."""
+    try:
+        return fetcher(*arguments)
+    except StopIteration as error:
+        raise RuntimeError(f"the fetcher {fetcher!r} raised StopIteration") from error
 
 
 def hash_of(data: object) -> str:
@@ -55,11 +63,20 @@ def is_same(old: object, new: object) -> bool:
         return False
 
 
+def is_same_error(old: BaseException | None, new: BaseException | None) -> bool:
+    """Whether an error is the one before, met again: nobody need be told twice."""
+    return type(old) is type(new) and str(old) == str(new)
+
+
 def _positional_parameters(fetcher: Fetcher) -> int:
+    if not callable(fetcher):
+        raise TypeError(f"a fetcher must be a function, got {fetcher!r}")
     try:
         parameters = inspect.signature(fetcher).parameters.values()
     except (TypeError, ValueError):  # some built-in functions do not tell
         return 0
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        raise TypeError(f"a fetcher is called with (key, meta), but {fetcher!r} needs more by name")
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
         return 2

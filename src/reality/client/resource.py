@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from reality.client.fetching import Fetch, hash_of, is_same
+from reality.client.fetching import Fetch, hash_of, is_same, is_same_error
 from reality.client.state import KeyState, Meta
 from reality.core.backoff import full_jitter
 from reality.core.freshness import (
@@ -93,6 +93,9 @@ class Resource:
         """Add a subscriber; the token removes it."""
         token = object()
         self._callbacks[token] = callback or _ignore
+        if callback is not None and self.state.status != "loading":
+            # Who comes later is told where the key stands, like those who saw it happen.
+            asyncio.get_running_loop().call_soon(self._call_if_there, token)
         return token
 
     def remove(self, token: object) -> bool:
@@ -110,7 +113,8 @@ class Resource:
 
     def load(self) -> None:
         """The first sync was answered, or it has taken too long to wait for it."""
-        self._on(Event.FIRST_LOAD)
+        if self.fetch is not None or self.state.last_sync_at is not None:
+            self._on(Event.FIRST_LOAD)
 
     def report(self, node: ChangedNode, *, at_s: float, reset: bool, spread_s: float) -> bool:
         """Take in what an answer says of this key; whether that was new."""
@@ -181,9 +185,14 @@ class Resource:
             self._on(Event.STARTED)
             try:
                 data = await self.fetch(self.state.key, self.state.meta or Meta(self.state.key))
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                self._failed(error)  # something that the fetcher waited for was cancelled
+                return
             except Exception as error:  # noqa: BLE001  # the application's, and told to it
-                self._fetch_error = error
-                self._on(Event.FAILED)
+                self._failed(error)
                 return
         self._failures, self._fetch_error = 0, None
         if self._has_data and is_same(self.state.data, data):
@@ -192,6 +201,10 @@ class Resource:
             self._held_hash = None
         self._has_data = True
         self._on(Event.SUCCEEDED, data=data)
+
+    def _failed(self, error: BaseException) -> None:
+        self._fetch_error = error
+        self._on(Event.FAILED)
 
     def _hash_held(self) -> str:
         if not self._has_data or self._freshness is not Freshness.FRESH:
@@ -218,11 +231,16 @@ class Resource:
             state.data is not before.data
             or state.meta != before.meta
             or state.status != before.status
-            or state.error is not before.error
+            or not is_same_error(state.error, before.error)
         )
         if is_new:
             for callback in list(self._callbacks.values()):
                 self._call(callback, state)
+
+    def _call_if_there(self, token: object) -> None:
+        callback = self._callbacks.get(token)
+        if callback is not None:
+            self._call(callback, self.state)
 
     def _call(self, callback: Callback, state: KeyState[Any]) -> None:
         try:

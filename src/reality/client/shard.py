@@ -34,6 +34,9 @@ from reality.errors import RealityError
 
 _logger = logging.getLogger("reality.client")
 
+# No server may put a refetch off for longer than this.
+_SPREAD_MS_MAX = 60_000
+
 Live = Literal["auto", "poll", False]
 
 
@@ -63,6 +66,7 @@ class Shard:
         self._task: asyncio.Task[None] | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._is_asking_soon = False
+        self._retry_after_s = 0.0
 
     def add(self, key: str, resource: Resource) -> None:
         """Hold one more key. Keys added in the same turn of the loop are asked for together."""
@@ -122,9 +126,13 @@ class Shard:
         elif action is Action.PAUSE:
             self._pause(pause_s)
         elif action is Action.RETRY:
-            base_s = self._pace.retry_base_s
-            failures = self._pacer.failed()
-            self._pause(full_jitter(failures, base=base_s, cap=PAUSE_MAX_S, random=random.random()))
+            delay_s = full_jitter(
+                self._pacer.failed(),
+                base=self._pace.retry_base_s,
+                cap=PAUSE_MAX_S,
+                random=random.random(),
+            )
+            self._pause(max(delay_s, self._retry_after_s))
 
     def _give_up(self) -> None:
         if self._clock is not None:
@@ -146,12 +154,20 @@ class Shard:
             exchanged = await self._exchange.sync(request)
         except RealityError as error:
             _logger.info("a sync failed, the next follows after a pause: %s", error)
-            for resource in list(self.resources.values()):
-                resource.synced(time.time(), error)
-            self._on(Event.FAILED)
-            return
-        news, reset = self._take_in(request, exchanged)
-        self._go_on(exchanged, wait_s=wait_s, news=news, reset=reset)
+            self._fail(error)
+        except Exception as error:
+            # Not foreseen, but the keys must not go stale in silence.
+            _logger.exception("a sync failed unexpectedly, the next follows after a pause")
+            self._fail(error)
+        else:
+            news, reset = self._take_in(request, exchanged)
+            self._go_on(exchanged, wait_s=wait_s, news=news, reset=reset)
+
+    def _fail(self, error: Exception) -> None:
+        for resource in list(self.resources.values()):
+            resource.synced(time.time(), error)
+        self._retry_after_s = getattr(error, "retry_after_s", None) or 0.0
+        self._on(Event.FAILED)
 
     def _request(self, keys: Collection[str], hint: Hint, *, wait_s: float) -> SyncRequest:
         held = self.resources
@@ -168,7 +184,9 @@ class Shard:
     def _take_in(self, request: SyncRequest, exchanged: Exchanged) -> tuple[bool, bool]:
         """Whether the answer told anything new, and whether it was a reset."""
         response = exchanged.response
-        spread_ms = max(response.spread_ms, RESET_SPREAD_MS if response.reset else 0)
+        spread_ms = max(
+            min(response.spread_ms, _SPREAD_MS_MAX), RESET_SPREAD_MS if response.reset else 0
+        )
         at_s = response.server_time / 1000
         news = False
         for key in request.known:
@@ -196,7 +214,7 @@ class Shard:
             reset=reset,
             random=random.random(),
         )
-        if self._pacer.has_tripped:
+        if self._pacer.has_tripped and pause_s:
             _logger.warning(
                 "answers with news come in a loop; pausing for %.1f s (is a key invalidated "
                 "whenever it is fetched?)",

@@ -5,7 +5,9 @@ Built on httpx2. A client that is passed in belongs to the caller; one made here
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
@@ -37,8 +39,13 @@ def base_url(url: str) -> str:
     Raises:
         ValueError: it is not an http or https URL.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_plain = not (parts.query or parts.fragment or url != url.strip())
+        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        is_good = is_plain = False
+    if not (is_good and is_plain):
         raise ValueError(
             f"{url!r} is not the URL of a server; it should look like http://localhost:3456"
         )
@@ -106,6 +113,8 @@ class HttpTransport:
                 method, url, headers=headers, content=content, timeout=timeout
             ) as response:
                 body = await _read(response, url)
+        except ProtocolError:
+            raise
         except httpx2.TransportError as error:
             text = str(error) or type(error).__name__
             raise ServerUnavailable(f"{method} {url} failed: {text}") from error
@@ -113,6 +122,10 @@ class HttpTransport:
             raise ProtocolError(
                 f"{method} {url} was answered with a broken body: {error}"
             ) from error
+        except Exception as error:
+            # From a hook of the caller's client, a closed one, a port that cannot be, …
+            text = f"{type(error).__name__}: {error}"
+            raise ServerUnavailable(f"{method} {url} could not be asked: {text}") from error
         retry_after_s = _retry_after_s(response.headers.get("retry-after"))
         if response.status_code not in accept:
             raise _refusal(response.status_code, body, f"{method} {url}", retry_after_s)
@@ -147,7 +160,15 @@ def _refusal(status: int, body: bytes, request: str, retry_after_s: float) -> Re
 
 
 def _retry_after_s(value: str | None) -> float:
-    """`Retry-After` in seconds; its other form, a date, is one that our servers do not send."""
-    if value is None or not value.isascii() or not value.isdigit():
+    """`Retry-After`, a number of seconds or a date (RFC 9110 section 10.2.3), in seconds."""
+    if value is None:
         return 0.0
-    return min(float(value), _RETRY_AFTER_S_MAX)
+    try:
+        seconds = (
+            float(value)
+            if value.isascii() and value.isdigit()
+            else parsedate_to_datetime(value).timestamp() - time.time()
+        )
+    except ValueError:
+        return 0.0
+    return max(0.0, min(seconds, _RETRY_AFTER_S_MAX))

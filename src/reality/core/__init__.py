@@ -12,7 +12,7 @@ Read in this order:
     polling     one shard of a client: a total transition table, pacing and the breaker
     servers     which of several servers a client asks next
     backoff     how long to wait after a failure
-    hashing     `create_hash`
+    hashing     `create_hash`                      tokens   what may be a credential
 
 Time and random numbers are arguments everywhere.
 """

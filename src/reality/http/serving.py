@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
+import threading
 from collections.abc import Callable
 
-from reality.errors import MissingDependency
+from reality.errors import BlockingInLoop, MissingDependency
 from reality.http.types import ASGIApplication
 
 try:
@@ -19,6 +21,7 @@ except ImportError as error:
 # The kernel's queue of connections not yet accepted: a burst of clients must not be refused.
 _BACKLOG = 2048
 _CONNECTIONS_MAX = 65_536
+_PORT_MAX = 65_535
 
 
 def serve(
@@ -40,8 +43,16 @@ def serve(
 
     Raises:
         OSError: the address cannot be listened on.
+        BlockingInLoop: this thread has a running event loop.
+        RuntimeError: this is not the main thread.
     """
-    _check_address(host, port)
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "a server is run in the main thread, which gets the signals that stop it: elsewhere "
+            "serve `server.asgi()` with a server of your choice"
+        )
+    _check_outside_loop()
+    host = _checked_address(host, port)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(app, host, port, on_stop, on_start))
 
@@ -71,7 +82,7 @@ async def _serve(
         server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server has no types
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
     await server.serve()
 
@@ -85,17 +96,33 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _check_address(host: str, port: int) -> None:
-    """Granian shares a port that another process already serves (SO_REUSEPORT): refuse instead."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+def _check_outside_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BlockingInLoop(
+        "running a server blocks, and would freeze the event loop of this thread: serve "
+        "`server.asgi()` there with a server of your choice"
+    )
+
+
+def _checked_address(host: str, port: int) -> str:
+    """The numeric address of a host, on which the port is free.
+
+    Granian takes no names, and shares a port that another process already serves (SO_REUSEPORT).
+    """
+    if not isinstance(port, int) or not 0 <= port <= _PORT_MAX:
+        raise ValueError(f"the port must be a whole number from 0 to {_PORT_MAX}, got {port!r}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"cannot listen on {host} port {port}: {error.strerror}; choose another port",
-            ) from error
+    except OSError as error:
+        text = f"cannot listen on {host} port {port}: {error.strerror}"
+        hint = "; choose another port" if error.errno == errno.EADDRINUSE else ""
+        raise OSError(error.errno, text + hint) from error
+    return str(address[0])

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from inspect import iscoroutinefunction
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ from reality.core.graph import Node
 from reality.core.keys import check_name, is_pattern
 from reality.core.limits import CURSOR_BYTES_MAX, SERVER_ID_CHARS_MAX, Limits
 from reality.core.messages import ChangedNode, MeshInfo, SyncRequest, SyncResponse, VersionsResponse
+from reality.core.tokens import check_token
 from reality.core.waiters import concerns
 from reality.errors import InvalidKey, NotReady
-from reality.server.access import Authorizer, Cors, check_token
+from reality.server.access import Authorizer, Cors
 from reality.server.state import SharedState
 from reality.server.stats import Stats
 from reality.storage.memory import MemoryStorage, wall_clock_ms
@@ -64,14 +66,22 @@ class RealityServer:
         limits: Limits | None = None,
     ) -> None:
         self.server_id = _default_server_id() if server_id is None else server_id
-        if not is_server_id(self.server_id):
+        if not isinstance(self.server_id, str) or not is_server_id(self.server_id):
             raise ValueError(
                 f"server_id {self.server_id!r} must be 1 to {SERVER_ID_CHARS_MAX} letters, digits, "
                 "dots, underscores and dashes"
             )
-        if base_path and (not base_path.startswith("/") or base_path.endswith("/")):
+        if not isinstance(base_path, str) or (
+            base_path and (not base_path.startswith("/") or base_path.endswith("/"))
+        ):
             raise ValueError(f"base_path {base_path!r} must start with '/' and not end with it")
-        check_token(token)
+        if token is not None:
+            check_token(token)
+        _check_types(limits=(limits, Limits), storage=(storage, MemoryStorage))
+        if authorizer is not None and not iscoroutinefunction(
+            getattr(authorizer, "may_read", None)
+        ):
+            raise ValueError("the authorizer must have a method `async def may_read`")
         self.limits = limits or Limits()
         self.token = token
         self.authorizer = authorizer
@@ -287,6 +297,12 @@ class RealityServer:
         if is_pattern(key):
             raise InvalidKey(f"{key!r} is a pattern; a hash or deletion needs a single key")
         return self._touch([key], hash=hash, deleted=deleted)[key]
+
+
+def _check_types(**arguments: tuple[object, type]) -> None:
+    for name, (value, kind) in arguments.items():
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{name} must be a {kind.__name__}, got {value!r}")
 
 
 def _versions(nodes: Mapping[str, Node]) -> dict[str, int]:
