@@ -98,7 +98,7 @@ def measure(*, is_quick: bool) -> list[Table]:
         for _ in range(rounds):
             for case in cases:
                 case.run(seconds)
-    table = _table(cases, f"{rounds} rounds of {seconds} s")
+    table = _table(cases, f"{rounds} times {seconds} s")
     if missing is not None:
         table.notes.append(f"left out: {NODE}, {missing}")
     return [table]
@@ -142,9 +142,9 @@ def _table(cases: list[Case], rounds: str) -> Table:
         others = [None if other is case else other for other in (node, echo)]
         row = (
             *(median(case.rates), span(case.rates)),
-            *(other and _times(case.rates, other.rates) for other in others),
+            *(_times(case.rates, other.rates) if other else None for other in others),
             median(case.cpu_us),
-            *(other and _times(other.cpu_us, case.cpu_us) for other in others),
+            *(_times(other.cpu_us, case.cpu_us) if other else None for other in others),
         )
         table.rows.append((f"{case.host}: {case.load}", row))
     return table

@@ -154,6 +154,18 @@ def test_versions_rise_when_a_server_is_renewed_or_forked(touches: list[Any], no
         assert renewed.version(key) > graph.version_max >= version
 
 
+@given(st.integers(1, 5), st.lists(st.booleans(), max_size=4))
+def test_positions_rise_when_a_server_is_renewed_or_forked(names: int, forks: list[bool]) -> None:
+    """I1: no position of the graph before is mistaken for one of the graph after."""
+    graph, now_ms = Graph("s~1", register=1000), 0
+    for number, is_fork in enumerate(forks):
+        graph.touch([f"k{each}" for each in range(names)], now_ms=now_ms)
+        before = graph.position
+        change = graph.forked if is_fork else graph.renewed
+        graph = change(f"s~{number + 2}", now_ms=now_ms)
+        assert before < graph.first_position
+
+
 @given(touch_lists)
 def test_a_fork_knows_what_its_parent_knew(touches: list[Any]) -> None:
     """I1: a forked graph has all nodes of its parent, and shares nothing with it from then on."""

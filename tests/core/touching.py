@@ -14,11 +14,12 @@ from tests.core.world import KEYS, PATTERNS
 ORIGINS = ("s~1", "t~1", "u~1", "d@1")
 REGISTERS = {"s~1": 1000, "t~1": 1500, "u~1": 900, "d@1": 0}
 _names = st.lists(st.sampled_from(KEYS + PATTERNS), min_size=1, max_size=3, unique=True)
+_keys = st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True)
 _hashes = st.sampled_from(["", "h1", "h2"])
-# Who touches what, with which hash, and whether it is a deletion.
+# Who touches what, with which hash, and whether it is a deletion; with patterns and without.
 touch_lists = st.lists(
     st.tuples(st.sampled_from(ORIGINS), _names, _hashes, st.booleans()), max_size=12
-)
+) | st.lists(st.tuples(st.sampled_from(ORIGINS), _keys, _hashes, st.booleans()), max_size=12)
 
 
 def made_by(touches: Iterable[Any]) -> Graph:

@@ -20,7 +20,7 @@ from reality import RealityServer
 from reality.demo import demo_application
 from tests.support.processes import serving
 
-TOKEN = "for these tests only"
+TOKEN = "correct-horse-battery"
 _ROOT = Path(__file__).parents[2]
 _DATABASE = "REALITY_TEST_DATABASE"
 

@@ -82,7 +82,7 @@ class AsyncRealityClient:
             raise ValueError(f'live must be "auto", "poll" or False, got {live!r}')
         if not isinstance(max_retries, int) or max_retries < 0 or retry_base_delay < 0:
             raise ValueError(
-                "max_retries must be a whole number, and neither it nor retry_base_delay negative"
+                "max_retries, a whole number, and retry_base_delay must not be negative"
             )
         if token is not None:
             check_token(token)

@@ -176,7 +176,12 @@ class Graph:
     def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
         """An empty graph under a new origin whose versions are all above those of this one."""
         register = max(now_ms, self.version_max)
-        return Graph(own_origin, register=register, origins_max=self._origins_max)
+        return Graph(
+            own_origin,
+            register=register,
+            origins_max=self._origins_max,
+            first_position=max(register, self.position + 1),
+        )
 
     def forked(self, own_origin: str, *, now_ms: int) -> Graph:
         """A graph that knows what this one knows, under an origin of its own.
