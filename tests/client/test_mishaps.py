@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from msgspec import UNSET
 
-from reality import AsyncRealityClient, KeyState, RealityServer
+from reality import AsyncRealityClient, KeyState, RealityServer, create_hash
 from reality.client.transport import base_url
+from reality.core.messages import ChangedNode
 from reality.errors import Closed, ServerUnavailable
 from tests.client.support import Recorder, Source, settled, until
 from tests.support.hosting import hosted
@@ -168,3 +170,28 @@ def test_what_is_no_url_is_refused(url: str) -> None:
     """A URL that cannot be asked is an error at once, which shows it."""
     with pytest.raises(ValueError, match="is not the URL of a server"):
         base_url(url)
+
+
+async def test_versions_without_a_cursor_ask_for_a_reset() -> None:
+    """I1: what was learned by partial syncs alone proves nothing after a restart of the server."""
+    async with AsyncRealityClient("http://127.0.0.1:1") as client:
+        client.subscribe("posts")
+        (shard,) = client._shards
+        first = shard._request(["posts"], "mount", wait_s=0)
+        shard.resources["posts"].version = 5
+        later = shard._request(["posts"], "idle", wait_s=0)
+
+        assert (first.cursor, later.cursor) == (UNSET, "")
+
+
+@pytest.mark.parametrize("is_provable", [True, False])
+async def test_a_hash_counts_only_beside_a_cursor(is_provable: bool) -> None:
+    """I1: a server that cannot say `reset` may announce the hash of data that is long gone."""
+    server, source = RealityServer(), Source("x")
+    async with hosted(server.asgi()) as url, AsyncRealityClient(url) as client:
+        client.subscribe("posts", fetcher=source)
+        await settled(client, server)
+        resource = client._shards[0].resources["posts"]
+        node = ChangedNode(version=resource.version + 1, hash=create_hash("x"))
+        resource.report(node, at_s=0, reset=False, spread_s=0, is_provable=is_provable)
+        await until(lambda: source.calls == (1 if is_provable else 2))

@@ -116,13 +116,16 @@ class Resource:
         if self.fetch is not None or self.state.last_sync_at is not None:
             self._on(Event.FIRST_LOAD)
 
-    def report(self, node: ChangedNode, *, at_s: float, reset: bool, spread_s: float) -> bool:
+    def report(
+        self, node: ChangedNode, *, at_s: float, reset: bool, spread_s: float, is_provable: bool
+    ) -> bool:
         """Take in what an answer says of this key; whether that was new."""
         event = classify(
             known=self.version,
             version=node.version,
             announced_hash=node.hash,
-            held_hash=self._hash_held() if node.hash else "",
+            # Without a cursor no server could have said `reset`: the hash may be an old one.
+            held_hash=self._hash_held() if node.hash and is_provable else "",
             reset=reset,
         )
         self.version = node.version

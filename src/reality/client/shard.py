@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from reality.client.exchange import Exchange, Exchanged
 from reality.client.resource import Resource
@@ -171,14 +171,18 @@ class Shard:
 
     def _request(self, keys: Collection[str], hint: Hint, *, wait_s: float) -> SyncRequest:
         held = self.resources
+        known = {key: held[key].version if key in held else 0 for key in keys}
+        cursor: str | UnsetType = UNSET if self._cursor is None else self._cursor
+        if self._cursor is None and any(known.values()):
+            cursor = ""  # versions without a cursor prove nothing: ask for a `reset`
         return SyncRequest(
-            known={key: held[key].version if key in held else 0 for key in keys},
+            known=known,
             client_id=self._pace.client_id,
             mode=self._pace.mode,
             hint=hint,
             timestamp=time.time_ns() // 1_000_000,
             wait=int(wait_s * 1000),
-            cursor=UNSET if self._cursor is None else self._cursor,
+            cursor=cursor,
         )
 
     def _take_in(self, request: SyncRequest, exchanged: Exchanged) -> tuple[bool, bool]:
@@ -196,7 +200,11 @@ class Shard:
             node = response.changed.get(key)
             if node is not None:
                 news |= resource.report(
-                    node, at_s=at_s, reset=response.reset, spread_s=spread_ms / 1000
+                    node,
+                    at_s=at_s,
+                    reset=response.reset,
+                    spread_s=spread_ms / 1000,
+                    is_provable=request.cursor not in (UNSET, ""),
                 )
             resource.synced(time.time())
             resource.load()
