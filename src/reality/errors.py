@@ -13,6 +13,13 @@
     ├── MethodNotAllowed        405
     ├── UnsupportedMediaType    415
     ├── NotReady                503  the server may not answer syncs yet, or no longer
+    ├── StorageError            503  the store failed; the subclass says how (retryable)
+    │   ├── StorageUnavailable       it cannot be reached, or the connection was lost
+    │   ├── StorageBusy              others have locked it for too long
+    │   ├── StorageDenied            wrong credentials, a missing permission, a read-only file
+    │   ├── StorageFull              there is no room left
+    │   ├── StorageSchemaMissing     its tables are not there and could not be made
+    │   └── StorageSchemaMismatch    it was made by a newer release, or by something else
     ├── ServerUnavailable       503  a client found no server that answers (retryable)
     ├── ProtocolError           502  an answer was not what PROTOCOL.md promises (retryable)
     ├── RemoteError                  a server refused a request; carries its status and code
@@ -124,6 +131,53 @@ class NotReady(RealityError):
     code = "not_ready"
     status = 503
     retryable = True
+
+
+class StorageError(RealityError):
+    """A store failed; the text names the store and says what to do, the `__cause__` is the driver's.
+
+    Over HTTP its text is not told: it may name hosts and files.
+    """
+
+    code = "storage_failed"
+    status = 503
+    retryable = True
+
+
+class StorageUnavailable(StorageError):
+    """The store cannot be reached, or the connection to it was lost: the work may have been done."""
+
+    code = "storage_unavailable"
+
+
+class StorageBusy(StorageError):
+    """The store is locked by others for longer than was waited, or has too much to do."""
+
+    code = "storage_busy"
+
+
+class StorageDenied(StorageError):
+    """The store refuses: wrong credentials, a missing permission, a read-only file or server."""
+
+    code = "storage_denied"
+
+
+class StorageFull(StorageError):
+    """The store has no room left: a full disk, a quota, a memory limit."""
+
+    code = "storage_full"
+
+
+class StorageSchemaMissing(StorageError):
+    """The store's tables are not there, and could not be made."""
+
+    code = "storage_schema_missing"
+
+
+class StorageSchemaMismatch(StorageError):
+    """The store was made by a newer release of this package, or is something else altogether."""
+
+    code = "storage_schema_mismatch"
 
 
 class ServerUnavailable(RealityError):

@@ -256,8 +256,8 @@ async def test_a_shutdown_between_registering_and_waiting_is_noticed(
     asker = await Asker(server, "a").caught_up()
     look = server._state.answer
 
-    def answer(*arguments: Any, **options: Any) -> Any:
-        found = look(*arguments, **options)
+    async def answer(*arguments: Any, **options: Any) -> Any:
+        found = await look(*arguments, **options)
         server.end_waits()
         return found
 

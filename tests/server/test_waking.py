@@ -9,7 +9,7 @@ import pytest
 
 from reality import RealityServer
 from reality.server.holding import Ticket
-from reality.server.state import SharedState
+from reality.server.state import State
 from tests.server.asking import LONG_WAIT_MS, Asker, answered, holding, settle
 
 
@@ -91,14 +91,14 @@ def touch_at_look(
     look, touch = server._state.answer, server._state.touch
     looks = 0
 
-    def answer(*arguments: Any, **options: Any) -> Any:
+    async def answer(*arguments: Any, **options: Any) -> Any:
         nonlocal looks
         looks += 1
         if looks == number and before:
-            touch(["a"])
-        found = look(*arguments, **options)
+            await touch(["a"])
+        found = await look(*arguments, **options)
         if looks == number and not before:
-            touch(["a"])
+            await touch(["a"])
         return found
 
     monkeypatch.setattr(server._state, "answer", answer)
@@ -128,8 +128,8 @@ async def test_registering_after_the_look_would_lose_a_touch(
     """I1: with the rule off (the ticket is filed after the look) the same touch is lost."""
     asker = await Asker(server, "a").caught_up()
     touch_at_look(server, monkeypatch, LOOKS_BEFORE_THE_WAIT, before=False)
-    file, wait = SharedState.take_ticket, Ticket.wait
-    monkeypatch.setattr(SharedState, "take_ticket", lambda _, *arguments: Ticket(*arguments))
+    file, wait = State.take_ticket, Ticket.wait
+    monkeypatch.setattr(State, "take_ticket", lambda _, *arguments: Ticket(*arguments))
 
     async def wait_late(ticket: Ticket, *arguments: Any) -> None:
         filed = file(server._state, ticket.client_id, ticket.names)

@@ -22,7 +22,7 @@ def nonces() -> Iterator[str]:
 @pytest.fixture
 def storage(nonces: Iterator[str]) -> MemoryStorage:
     storage = MemoryStorage(nodes_max=3, clock_ms=lambda: NOW_MS, nonce=nonces.__next__)
-    storage.open("alpha", Limits())
+    storage.serve_as("alpha", Limits())
     return storage
 
 
@@ -71,7 +71,7 @@ def test_the_limit_makes_a_new_origin(storage: MemoryStorage) -> None:
 def test_its_own_limit_goes_before_the_servers(own: int | None, of_server: int, kept: int) -> None:
     """`nodes_max` of the store, where given, holds instead of the server's."""
     storage = MemoryStorage(nodes_max=own)
-    storage.open("alpha", Limits(nodes_max=of_server))
+    storage.serve_as("alpha", Limits(nodes_max=of_server))
 
     renewed = [storage.touch([f"k:{number}"]) for number in range(kept + 1)]
 
@@ -87,10 +87,10 @@ def test_a_store_keeps_something(nodes_max: int) -> None:
 
 def test_a_store_serves_one_server(storage: MemoryStorage) -> None:
     """Opening again under the same id is harmless; under another it is refused, naming both."""
-    storage.open("alpha", Limits())
+    storage.serve_as("alpha", Limits())
 
     with pytest.raises(ValueError, match=r"alpha.*beta"):
-        storage.open("beta", Limits())
+        storage.serve_as("beta", Limits())
 
 
 def test_versions_of_the_next_run_are_greater(nonces: Iterator[str]) -> None:
@@ -98,7 +98,7 @@ def test_versions_of_the_next_run_are_greater(nonces: Iterator[str]) -> None:
 
     def run(boot_ms: int) -> MemoryStorage:
         storage = MemoryStorage(clock_ms=lambda: boot_ms, nonce=nonces.__next__)
-        storage.open("alpha", Limits())
+        storage.serve_as("alpha", Limits())
         return storage
 
     first, second = run(NOW_MS), run(NOW_MS + 1)

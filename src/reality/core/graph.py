@@ -8,7 +8,7 @@ exchange deltas end up alike (I8). Nothing here waits, reads a clock or draws a 
 
 `base` is what makes versions of a restarted server greater than those of its last run: the register
 (boot times and what a renewal raises, max-merged) plus the number of volatile origins known. It is
-0 where only durable origins are known, and never falls (I4).
+0 where only durable origins are known that never lost anything, and never falls (I4).
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class Graph:
         register: int,
         origins_max: int = ORIGINS_MAX,
         first_position: int | None = None,
+        is_ordered: bool = True,
     ) -> None:
         """A graph that knows nothing but its own, empty origin.
 
@@ -91,12 +92,15 @@ class Graph:
             origins_max: how many origins it may know; cursors have no room for more than 64.
             first_position: where local apply positions start; by default at the register, so that
                 those of an earlier run are told from this run's.
+            is_ordered: whether the own origin's entries are put in the order of their sequences.
         """
         self.own_origin = own_origin
         self.first_position = register if first_position is None else first_position
         self._origins_max = origins_max
         self._register = register
-        self._ledger = Ledger(first_position=self.first_position)
+        self._ledger = Ledger(
+            first_position=self.first_position, unordered=None if is_ordered else own_origin
+        )
         self._assemblies: dict[str, Assembly] = {}
         self._digest: dict[str, Position] = {}
         self._cursor: str | None = None  # the digest as text, made when asked for
@@ -124,6 +128,11 @@ class Graph:
         return self._ledger.position
 
     @property
+    def touches(self) -> int:
+        """The touches of all names and origins together."""
+        return self._ledger.touches
+
+    @property
     def version_max(self) -> int:
         """A number that no key's version exceeds, and that never falls."""
         return self._base + self._ledger.touches
@@ -131,18 +140,24 @@ class Graph:
     # ---- writing -------------------------------------------------------------------------------
 
     def touch(
-        self, names: Iterable[str], *, now_ms: int, hash: str = "", deleted: bool = False
+        self,
+        names: Iterable[str],
+        *,
+        now_ms: int,
+        hash: str = "",
+        deleted: bool = False,
+        touches_min: int = 1,
     ) -> int:
         """Record one batch of the own origin and return its sequence.
 
         Names must be well-formed. `hash` and `deleted` hold for every name of the batch. An equal
-        hash does not suppress the touch.
+        hash does not suppress the touch. Each name's touches become at least `touches_min`.
         """
         own = self.own_origin
         sequence = self._digest[own].sequence + 1
         for name in dict.fromkeys(names):
             entry = self._ledger.entry(name, own)
-            touches = 1 if entry is None else entry.touches + 1
+            touches = max(touches_min, 1 if entry is None else entry.touches + 1)
             self._ledger.put(own, Touched(name, sequence, touches, hash, now_ms, deleted))
         self._digest[own] = Position(sequence)
         self._cursor = None
@@ -213,7 +228,7 @@ class Graph:
     def node(self, key: str) -> Node | None:
         """The metadata of a key; None if neither it nor a pattern above it was ever touched."""
         entries = self._ledger.entries((key, *ancestors(key)))
-        return self._node(key, entries) if entries else None
+        return self._node(key, entries) if any(entry.touches for entry in entries) else None
 
     def answer(
         self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
@@ -231,9 +246,7 @@ class Graph:
         seen: Cursor | None = None
         reset = False
         if cursor is not None and cursor != self.cursor:
-            seen = decode_cursor(cursor)
-            reset = seen is None or not self._digest.keys() <= seen.positions.keys()
-            seen = seen or Cursor({})
+            seen, reset = self._checked(decode_cursor(cursor))
         asked: Iterable[str] = known
         if not (reset or hidden or self._ledger.has_patterns):
             # By far the most common: nothing is new about keys that are known here. Weeded out
@@ -269,11 +282,30 @@ class Graph:
         for position, name in self._ledger.applied_after(since):
             if len(found) == limit:
                 return found, True
-            names = (name,) if is_pattern(name) else (name, *ancestors(name))
-            found.append((position, self._node(name, self._ledger.entries(names))))
+            found.append((position, self.listed(name)))
         return found, False
 
+    def listed(self, name: str) -> Node:
+        """The metadata of a key or pattern as lists show it; a pattern's is what it was told."""
+        names = (name,) if is_pattern(name) else (name, *ancestors(name))
+        return self._node(name, self._ledger.entries(names))
+
     # ---- inside --------------------------------------------------------------------------------
+
+    def _checked(self, seen: Cursor | None) -> tuple[Cursor, bool]:
+        """What of a cursor can be relied on, and whether that is too little to go on from."""
+        if seen is None:
+            return Cursor({}), True
+        contradicted = [each for each in self._digest if self._contradicts(each, seen)]
+        if contradicted:
+            held = {each: at for each, at in seen.positions.items() if each not in contradicted}
+            return seen._replace(positions=held), True
+        return seen, not self._digest.keys() <= seen.positions.keys()
+
+    def _contradicts(self, origin: str, seen: Cursor) -> bool:
+        """Whether a cursor is of another history of an origin: same sequence, another tag."""
+        own, other = self._digest[origin], seen.positions.get(origin)
+        return other is not None and own.sequence == other.sequence and own.tag != other.tag
 
     def _advanced(self, seen: Cursor) -> str:
         """The cursor of an answer; mostly the digest, whose text is at hand."""
@@ -370,5 +402,5 @@ class Graph:
         """Know an origin up to a position, and what follows from it."""
         self._digest[origin] = position
         volatile = sum(not is_durable(each) for each in self._digest)
-        self._base = self._register + volatile if volatile else 0
+        self._base = self._register + volatile
         self._cursor = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 
 import msgspec
 
@@ -35,7 +36,14 @@ class Entry(msgspec.Struct, gc=False):
 class Ledger:
     """All entries of one graph."""
 
-    def __init__(self, *, first_position: int) -> None:
+    def __init__(self, *, first_position: int, unordered: str | None = None) -> None:
+        """A ledger without entries.
+
+        Args:
+            first_position: the local position of the last application before this ledger.
+            unordered: an origin whose entries are put in any order, and may be dropped.
+        """
+        self._unordered = unordered
         self.position = first_position  # of the last application; grows by one a name
         self.touches = 0  # of all names and origins
         self.has_patterns = False  # whether any pattern was ever touched
@@ -51,13 +59,13 @@ class Ledger:
         name = touched.name
         first = self.first_entries.get(name)
         entry = self.entry(name, origin)
-        is_new = entry is None
         if entry is None:
-            entry = Entry(origin, 0, 0, "", 0, False, 0, first)
-            self.first_entries[name] = entry
-            self.has_patterns = self.has_patterns or is_pattern(name)
+            entry = self.first_entries[name] = Entry(origin, 0, 0, "", 0, False, 0, first)
         elif entry.sequence >= touched.sequence:
             return
+        is_new = entry.sequence == 0
+        if is_new and is_pattern(name):
+            self.has_patterns = True
         self.position += 1
         self.touches += touched.touches - entry.touches
         entry.sequence = touched.sequence
@@ -66,11 +74,34 @@ class Ledger:
         entry.updated_at = touched.updated_at
         entry.deleted = touched.deleted
         entry.applied = self.position
-        log = self._by_origin.get(origin)
-        if log is None:
-            log = self._by_origin[origin] = RecencyLog(partial(self._is_last_touch, origin))
-        log.append(name, touched.sequence, is_new=is_new)
+        if origin != self._unordered:
+            log = self._by_origin.get(origin)
+            if log is None:
+                log = self._by_origin[origin] = RecencyLog(partial(self._is_last_touch, origin))
+            log.append(name, touched.sequence, is_new=is_new)
         self._by_application.append(name, self.position, is_new=first is None)
+
+    def put_untouched(self, origin: str, name: str) -> None:
+        """Keep that an origin has never touched a name, unless something is kept of it already."""
+        if self.entry(name, origin) is None:
+            first = self.first_entries.get(name)
+            self.position += 1
+            self.first_entries[name] = Entry(origin, 0, 0, "", 0, False, self.position, first)
+            self._by_application.append(name, self.position, is_new=first is None)
+
+    def drop_oldest(self, count: int) -> int:
+        """Forget so many names, the longest ago applied first; the greatest sequence among them.
+
+        Only names that nobody but the unordered origin has touched: of others this is all there is.
+        """
+        oldest = (name for _, name in self._by_application.after(-1) if self._may_drop(name))
+        greatest = 0
+        for name in list(islice(oldest, count)):
+            entry = self.first_entries.pop(name)
+            self._by_application.discard()
+            self.touches -= entry.touches
+            greatest = max(greatest, entry.sequence)
+        return greatest
 
     def entry(self, name: str, origin: str) -> Entry | None:
         """What one origin did to a name."""
@@ -91,6 +122,7 @@ class Ledger:
 
     def touched_after(self, origin: str, sequence: int) -> Iterator[Touched]:
         """What an origin touched last after this sequence, in sequence order."""
+        assert origin != self._unordered, "its store has them in order, the ledger has not"
         if (log := self._by_origin.get(origin)) is None:
             return
         for found, name in log.after(sequence):
@@ -102,9 +134,14 @@ class Ledger:
         """Positions and names last applied after this local position, oldest first."""
         return self._by_application.after(position)
 
+    def _may_drop(self, name: str) -> bool:
+        entry = self.first_entries[name]
+        return entry.sibling is None and entry.origin == self._unordered
+
     def _is_last_touch(self, origin: str, name: str, sequence: int) -> bool:
         entry = self.entry(name, origin)
         return entry is not None and entry.sequence == sequence
 
     def _is_last_application(self, name: str, position: int) -> bool:
-        return all(entry.applied <= position for entry in self.entries((name,)))
+        entries = self.entries((name,))
+        return bool(entries) and all(entry.applied <= position for entry in entries)

@@ -29,7 +29,10 @@ class Limits:
         waiters_per_client_max: held syncs of one `clientId` (429).
         waited_names_max: keys and patterns that all held syncs wait for, counted for each (503);
             one takes some 500 bytes.
-        nodes_max: keys and patterns a memory store keeps before it starts a new origin.
+        nodes_max: keys and patterns kept in memory. A memory store that passes it starts a new
+            origin; a server on a shared store drops those that were longest ago touched or read,
+            and reads them again when they are asked for.
+        queued_names_max: keys and patterns that wait to be recorded in a shared store (503).
         page_nodes_max: nodes in one answer of `GET /versions`.
         refetches_per_s: when one touch wakes more waiters than this, their refetches are spread
             (`spreadMs`) so that the application's own API sees about this many a second.
@@ -42,6 +45,7 @@ class Limits:
     waiters_per_client_max: int = 64
     waited_names_max: int = 500_000
     nodes_max: int = 1_000_000
+    queued_names_max: int = 100_000
     page_nodes_max: int = 1_000
     refetches_per_s: int = 1_000
 

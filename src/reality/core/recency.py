@@ -37,6 +37,10 @@ class RecencyLog:
         if len(self._names) > max(_COMPACT_FROM, 2 * self._live):
             self._compact()
 
+    def discard(self) -> None:
+        """One of the names is live no more: its positions will be skipped, and dropped in time."""
+        self._live -= 1
+
     def after(self, position: int) -> Iterator[tuple[int, str]]:
         """The `(position, name)` pairs last touched after `position`, oldest first.
 

@@ -36,6 +36,7 @@ from reality.errors import (
     RealityError,
     RemoteError,
     ServerUnavailable,
+    StorageError,
     Unauthorized,
     UnsupportedMediaType,
 )
@@ -51,6 +52,7 @@ _ERROR_STATUSES = frozenset(each.value for each in HTTPStatus if each >= 400)
 _OF_OTHERS = (ProtocolError, RemoteError, ServerUnavailable)
 _PROBLEM = b"application/problem+json"
 _RETRY_AFTER_S = b"1"
+_STORE_FAILED = "the server's store failed, its log says how: ask again, or ask another server"
 _DIGITS_MAX = len(str(VERSION_MAX))
 
 
@@ -73,6 +75,10 @@ async def respond(server: RealityServer, request: Request) -> Response:
         answer.headers.append((b"allow", allowed.encode()))
         return answer
     except Exception as error:
+        if isinstance(error, StorageError):
+            # Its text names hosts and files, which is for the log; so is how it failed.
+            _logger.warning("%s %s: %s", request.method, request.path, error)
+            return problem(StorageError(_STORE_FAILED, code=error.code))
         if isinstance(error, RealityError) and not isinstance(error, _OF_OTHERS):
             return problem(error)
         # The text of an unforeseen error may hold anything: it is for the log only.
@@ -146,7 +152,7 @@ async def health(server: RealityServer, request: Request) -> Response:
         version=__version__,
         uptime=int(stats.uptime_s * 1000),
         mesh=MeshHealth(peer_count=0, healthy_peers=0),
-        storage=StorageHealth(healthy=True, max_version=stats.version_max),
+        storage=StorageHealth(healthy=stats.is_storage_healthy, max_version=stats.version_max),
     )
     return Response(encode(body), status=200 if is_healthy else 503)
 
@@ -154,7 +160,8 @@ async def health(server: RealityServer, request: Request) -> Response:
 async def ready(server: RealityServer, request: Request) -> Response:
     """`GET /ready`."""
     if not server.is_ready:
-        raise NotReady(f"the server {server.server_id} is not ready to answer syncs")
+        reason = "" if server.stats().is_storage_healthy else ": its store failed"
+        raise NotReady(f"the server {server.server_id} is not ready to answer syncs{reason}")
     return Response(b'{"ready":true}')
 
 

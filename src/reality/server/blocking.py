@@ -1,21 +1,19 @@
 """`server.blocking`: the server's verbs for code without an event loop, from any thread.
 
-Calls run on one daemon loop thread that the blocking server owns. It is started at the first call
-in the process, so never before a fork, and again in a child that calls after one.
+Calls run on one daemon loop thread that the blocking server owns.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reality.core.graph import Node
 from reality.core.messages import SyncRequest, SyncResponse, VersionsResponse
 from reality.errors import BlockingInLoop
+from reality.server.loop_thread import LoopThread
 from reality.server.stats import Stats
-from reality.storage.process import renew_after_fork
 
 if TYPE_CHECKING:
     from reality.server.server import RealityServer
@@ -28,8 +26,7 @@ class BlockingServer:
 
     def __init__(self, server: RealityServer) -> None:
         self._server = server
-        self._after_fork()
-        renew_after_fork(self, BlockingServer._after_fork)
+        self._thread = LoopThread("reality-blocking")
 
     def sync(self, request: SyncRequest | dict[str, Any]) -> SyncResponse:
         """See `RealityServer.sync`; blocks for as long as the sync is held."""
@@ -74,38 +71,13 @@ class BlockingServer:
         """See `RealityServer.stats`."""
         return self._server.stats()
 
-    def _after_fork(self) -> None:
-        """In a child: the parent's thread is not here, and its lock may have been taken."""
-        self._starting = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
     def _run(self, call: Coroutine[Any, Any, Result], verb: str) -> Result:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            try:
-                loop = self._running_loop()
-            except BaseException:
-                call.close()
-                raise
-            return asyncio.run_coroutine_threadsafe(call, loop).result()
+            return self._thread.block_on(call)
         call.close()
         raise BlockingInLoop(
             f"server.blocking.{verb} was called in the thread of a running event loop, which it "
             f"would freeze: write `await server.{verb}(...)` there"
         )
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                thread = threading.Thread(
-                    target=loop.run_forever, name="reality-blocking", daemon=True
-                )
-                try:
-                    thread.start()
-                except BaseException:
-                    loop.close()
-                    raise
-                self._loop = loop
-            return self._loop

@@ -24,9 +24,12 @@ from reality.core.tokens import check_token
 from reality.core.waiters import concerns
 from reality.errors import InvalidKey, NotReady
 from reality.server.access import Authorizer, Cors
-from reality.server.state import SharedState
+from reality.server.state import MemoryState, State
 from reality.server.stats import Stats
+from reality.server.store_state import StoreState
+from reality.storage.base import BlockingStorage, Storage
 from reality.storage.memory import MemoryStorage, wall_clock_ms
+from reality.storage.opening import shared_storage
 
 if TYPE_CHECKING:
     from reality.http.types import ASGIApplication
@@ -43,7 +46,9 @@ class RealityServer:
     Args:
         server_id: names this server; 1 to 64 of letters, digits, dot, underscore and dash. By
             default the host's name and a random suffix.
-        storage: where nodes live; by default in memory.
+        storage: where nodes live; by default in the memory of this process. A store, or a URL such
+            as "sqlite:////var/lib/app/reality.db" (see `reality.storage.opening`); nothing is
+            opened before the first use.
         token: the credential for invalidating over HTTP; without one that is off.
         authorizer: decides who may see which keys; without one everybody may see all.
         cors: origins of other pages that may call, or a `Cors`.
@@ -58,7 +63,7 @@ class RealityServer:
         self,
         server_id: str | None = None,
         *,
-        storage: MemoryStorage | None = None,
+        storage: MemoryStorage | Storage | BlockingStorage | str | None = None,
         token: str | None = None,
         authorizer: Authorizer | None = None,
         cors: Cors | Sequence[str] | None = None,
@@ -77,7 +82,7 @@ class RealityServer:
             raise ValueError(f"base_path {base_path!r} must start with '/' and not end with it")
         if token is not None:
             check_token(token)
-        _check_types(limits=(limits, Limits), storage=(storage, MemoryStorage))
+        _check_types(limits=(limits, Limits))
         if authorizer is not None and not iscoroutinefunction(
             getattr(authorizer, "may_read", None)
         ):
@@ -87,7 +92,7 @@ class RealityServer:
         self.authorizer = authorizer
         self.cors = cors if isinstance(cors, Cors) or cors is None else Cors(cors)
         self.base_path = base_path
-        self._state = SharedState(self.server_id, storage or MemoryStorage(), self.limits)
+        self._state = _state(self.server_id, storage, self.limits)
         self._ready = self._holds = True
 
     # ---- clients ask ---------------------------------------------------------------------------
@@ -110,12 +115,13 @@ class RealityServer:
             InvalidRequest, LimitExceeded: the request is malformed or too large.
             TooManyWaiters: it would have to be held, and no more can be.
             NotReady: the server was stopped.
+            StorageError: the store failed.
         """
         request = sync_request(request)
         check_count(len(request.known), self.limits, member="known")
         if not self._ready:
             raise NotReady(f"the server {self.server_id} was stopped: ask another, or later")
-        response = self._response(request, hidden)
+        response = await self._response(request, hidden)
         # Most answers need no ticket; and news is told even where no more syncs can be held.
         if request.wait and not self._is_due(response):
             response = await self._held(request, hidden, disconnected)
@@ -124,7 +130,7 @@ class RealityServer:
 
     async def get_node(self, key: str) -> Node | None:
         """The metadata of a key; None if neither it nor a pattern above it was ever touched."""
-        return self._state.node(key)
+        return await self._state.node(key)
 
     async def list_changed_since(
         self, since: int, *, server_id: str | None = None, limit: int | None = None
@@ -138,7 +144,7 @@ class RealityServer:
         """
         most = self.limits.page_nodes_max
         page_max = most if limit is None else max(1, min(limit, most))
-        return self._state.listing(since, server_id, page_max)
+        return await self._state.listing(since, server_id, page_max)
 
     # ---- the application tells -----------------------------------------------------------------
 
@@ -153,12 +159,14 @@ class RealityServer:
 
         Raises:
             InvalidKey, LimitExceeded: a name is malformed, or there are too many; none is touched.
+            StorageError: the store failed. Nothing was touched, unless it is `StorageUnavailable`,
+                after which nobody knows: invalidating again does no harm.
         """
-        return _versions(self._touch(self._flattened(names)))
+        return _versions(await self._touch(self._flattened(names)))
 
     async def invalidate_many(self, names: Iterable[str]) -> dict[str, int]:
         """`invalidate` for one iterable of keys and patterns."""
-        return _versions(self._touch(self._flattened((names,))))
+        return _versions(await self._touch(self._flattened((names,))))
 
     async def update_node(self, key: str, hash: str) -> Node:
         """Say that the data of a key changed and now has this hash.
@@ -170,22 +178,29 @@ class RealityServer:
             InvalidRequest: `hash` is empty or too long, or `key` is malformed or a pattern.
         """
         check_hash(hash)
-        return self._touch_key(key, hash=hash)
+        return await self._touch_key(key, hash=hash)
 
     async def delete_node(self, key: str) -> Node:
         """Say that the data of a key was deleted. A touch like any other: the record stays."""
-        return self._touch_key(key, deleted=True)
+        return await self._touch_key(key, deleted=True)
 
     # ---- life ----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin (again) to answer and hold syncs. A new server has already begun."""
+        """Begin (again) to answer and hold syncs. A new server has already begun.
+
+        Raises:
+            StorageError: the store refuses (credentials, permissions, schema). One that merely
+                cannot be reached yet is waited for in the background; see `is_ready`.
+        """
         self._ready = self._holds = True
+        await self._state.start()
 
     async def stop(self) -> None:
         """End every wait and answer no more syncs."""
         self._ready = False
         self.end_waits()
+        await self._state.stop()
 
     def end_waits(self) -> None:
         """Answer every held sync now, and hold none until `start`; may be called anywhere."""
@@ -218,7 +233,7 @@ class RealityServer:
     @property
     def is_ready(self) -> bool:
         """Whether syncs are answered, and held where they ask for it."""
-        return self._ready and self._holds
+        return self._ready and self._holds and self._state.is_healthy
 
     @property
     def may_hold(self) -> bool:
@@ -231,13 +246,13 @@ class RealityServer:
 
     # ---- inside --------------------------------------------------------------------------------
 
-    def _response(
+    async def _response(
         self, request: SyncRequest, hidden: Collection[str], *, spread_ms: int = 0
     ) -> SyncResponse:
         cursor = None if request.cursor is UNSET else request.cursor
         if cursor is not None and len(cursor) > CURSOR_BYTES_MAX:
             cursor = ""  # as one that cannot be parsed: `reset`
-        answer, position = self._state.answer(request.known, cursor, hidden)
+        answer, position = await self._state.answer(request.known, cursor, hidden)
         return SyncResponse(
             changed={
                 key: ChangedNode(version=node.version, hash=node.hash, deleted=node.deleted)
@@ -260,13 +275,13 @@ class RealityServer:
         ticket = self._state.take_ticket(request.client_id, names)
         try:
             # Read again: what was touched before the ticket was taken wakes nobody.
-            response = self._response(request, hidden)
+            response = await self._response(request, hidden)
             if self._is_due(response):
                 return response
             await ticket.wait(self._wait_s(request.wait), disconnected)
         finally:
             self._state.give_back(ticket)
-        return self._response(request, hidden, spread_ms=ticket.spread_ms)
+        return await self._response(request, hidden, spread_ms=ticket.spread_ms)
 
     def _is_due(self, response: SyncResponse) -> bool:
         """Whether an answer should go out now, however long it may be held."""
@@ -278,10 +293,12 @@ class RealityServer:
             return wish_ms / 1000
         return longest_ms * (1 - _WAIT_JITTER * random.random()) / 1000
 
-    def _touch(self, names: list[str], *, hash: str = "", deleted: bool = False) -> dict[str, Node]:
+    async def _touch(
+        self, names: list[str], *, hash: str = "", deleted: bool = False
+    ) -> dict[str, Node]:
         if not names:
             return {}
-        return self._state.touch(names, hash=hash, deleted=deleted)
+        return await self._state.touch(names, hash=hash, deleted=deleted)
 
     def _flattened(self, names: Iterable[str | Iterable[str]]) -> list[str]:
         """All names, checked; at most one more than allowed is drawn from an endless iterable."""
@@ -292,17 +309,27 @@ class RealityServer:
             check_name(name)
         return flat
 
-    def _touch_key(self, key: str, *, hash: str = "", deleted: bool = False) -> Node:
+    async def _touch_key(self, key: str, *, hash: str = "", deleted: bool = False) -> Node:
         check_name(key)
         if is_pattern(key):
             raise InvalidKey(f"{key!r} is a pattern; a hash or deletion needs a single key")
-        return self._touch([key], hash=hash, deleted=deleted)[key]
+        return (await self._touch([key], hash=hash, deleted=deleted))[key]
 
 
 def _check_types(**arguments: tuple[object, type]) -> None:
     for name, (value, kind) in arguments.items():
         if value is not None and not isinstance(value, kind):
             raise ValueError(f"{name} must be a {kind.__name__}, got {value!r}")
+
+
+def _state(
+    server_id: str, storage: MemoryStorage | Storage | BlockingStorage | str | None, limits: Limits
+) -> State:
+    if storage is None or storage == "memory://":
+        storage = MemoryStorage()
+    if isinstance(storage, MemoryStorage):
+        return MemoryState(server_id, storage, limits)
+    return StoreState(server_id, shared_storage(storage), limits)
 
 
 def _versions(nodes: Mapping[str, Node]) -> dict[str, int]:

@@ -1,16 +1,19 @@
 """What the threads and event loops of one process share, under one lock.
 
-Every method is one step as seen by other threads: a touch and the waking of whom it concerns, a
-look at the graph. Nothing here waits for anything but the lock.
+`State` is what all servers have in common: the held syncs and the counters. `MemoryState` keeps the
+nodes itself; `reality.server.store_state` has those of servers on a shared store. Every step taken
+under the lock is one step as seen by other threads: a touch and the waking of whom it concerns, a
+look at the graph.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 
-from reality.core.graph import Answer, Node
+from reality.core.graph import Answer, Graph, Node
 from reality.core.keys import is_pattern
 from reality.core.limits import Limits
 from reality.core.messages import VersionsResponse
@@ -22,52 +25,150 @@ from reality.storage.process import renew_after_fork
 _logger = logging.getLogger("reality.server")
 
 
-class SharedState:
-    """The store, the held syncs and the counters of one server."""
+class State(ABC):
+    """The nodes, the held syncs and the counters of one server."""
 
-    def __init__(self, server_id: str, storage: MemoryStorage, limits: Limits) -> None:
+    def __init__(self, server_id: str, limits: Limits) -> None:
         self._server_id = server_id
-        self._storage = storage
         self._limits = limits
         self._made_ms = wall_clock_ms()
         self._syncs = self._invalidations = self._woken = 0
-        storage.open(server_id, limits)
         self._after_fork()
-        renew_after_fork(self, SharedState._after_fork)
+        renew_after_fork(self, lambda state: state._after_fork())  # noqa: SLF001  # a subclass's
 
-    def answer(
+    # ---- nodes ---------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def graph(self) -> Graph | None:
+        """What is in memory; None while nothing is. To be used under the lock."""
+
+    @property
+    @abstractmethod
+    def is_healthy(self) -> bool:
+        """Whether the nodes can be read and written, as far as is known."""
+
+    @property
+    @abstractmethod
+    def storage_name(self) -> str:
+        """What the store is called in logs; without credentials."""
+
+    @abstractmethod
+    async def answer(
         self, known: Mapping[str, int], cursor: str | None, hidden: Collection[str]
     ) -> tuple[Answer, int]:
         """What is news, and the local apply position it was read at."""
+
+    @abstractmethod
+    async def node(self, key: str) -> Node | None:
+        """The metadata of a key."""
+
+    @abstractmethod
+    async def touch(
+        self, names: Sequence[str], *, hash: str = "", deleted: bool = False
+    ) -> dict[str, Node]:
+        """Record one batch of well-formed names and wake whom it concerns; the keys' new nodes."""
+
+    @abstractmethod
+    async def listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
+        """One page of what was touched after a local apply position."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Get ready to answer."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Let go of what `start` or the first use have opened."""
+
+    # ---- held syncs, counters ------------------------------------------------------------------
+
+    def take_ticket(self, client_id: str, names: frozenset[str]) -> Ticket:
+        """Begin to hold a sync; see `Holding.take`."""
         with self._lock:
-            graph = self._storage.graph
-            return graph.answer(known, cursor, hidden=hidden), graph.position
+            return self._holding.take(client_id, names)
+
+    def give_back(self, ticket: Ticket) -> None:
+        """A held sync was answered, or its asker has gone."""
+        with self._lock:
+            self._holding.give_back(ticket)
+
+    def wake_all(self) -> None:
+        """End every wait."""
+        with self._lock:
+            self._holding.wake_all()
 
     def count_sync(self) -> None:
         """A sync was answered."""
         with self._lock:
             self._syncs += 1
 
-    def node(self, key: str) -> Node | None:
-        """The metadata of a key."""
+    def stats(self) -> Stats:
+        """A consistent snapshot of the counters."""
+        with self._lock:
+            graph = self.graph
+            return Stats(
+                server_id=self._server_id,
+                origin="" if graph is None else graph.own_origin,
+                storage=self.storage_name,
+                is_storage_healthy=self.is_healthy,
+                uptime_s=(wall_clock_ms() - self._made_ms) / 1000,
+                nodes=0 if graph is None else len(graph),
+                position=0 if graph is None else graph.position,
+                version_max=0 if graph is None else graph.version_max,
+                waiters=len(self._holding),
+                syncs=self._syncs,
+                invalidations=self._invalidations,
+                woken=self._woken,
+            )
+
+    def _after_fork(self) -> None:
+        """In a child: nothing is held here, and the parent's lock may have been taken."""
+        # Re-entrant, so that `end_waits` in a signal handler cannot wait for what it interrupted.
+        self._lock = threading.RLock()
+        self._holding = Holding(self._limits)
+
+
+class MemoryState(State):
+    """Nodes that live in this process only."""
+
+    is_healthy = True
+    storage_name = "memory"
+
+    def __init__(self, server_id: str, storage: MemoryStorage, limits: Limits) -> None:
+        self._storage = storage
+        storage.serve_as(server_id, limits)
+        super().__init__(server_id, limits)
+
+    @property
+    def graph(self) -> Graph:
+        """See `State`."""
+        return self._storage.graph
+
+    async def answer(
+        self, known: Mapping[str, int], cursor: str | None, hidden: Collection[str]
+    ) -> tuple[Answer, int]:
+        """See `State`."""
+        with self._lock:
+            graph = self._storage.graph
+            return graph.answer(known, cursor, hidden=hidden), graph.position
+
+    async def node(self, key: str) -> Node | None:
+        """See `State`."""
         with self._lock:
             return self._storage.graph.node(key)
 
-    def touch(
+    async def touch(
         self, names: Sequence[str], *, hash: str = "", deleted: bool = False
     ) -> dict[str, Node]:
-        """Record one batch of well-formed names and wake whom it concerns; the keys' new nodes."""
+        """See `State`."""
         with self._lock:
             renewed = self._storage.touch(names, hash=hash, deleted=deleted)
             self._invalidations += 1
             self._woken += self._holding.wake_all() if renewed else self._holding.wake(names)
             graph = self._storage.graph
             # A store that was just filled and renewed has forgotten the keys, not their versions.
-            nodes = {
-                name: graph.node(name) or Node(name, graph.version(name), "", 0)
-                for name in names
-                if not is_pattern(name)
-            }
+            nodes = nodes_of(graph, names)
         if renewed:
             _logger.warning(
                 "the memory store of %s passed its limit of nodes and starts anew as %s; all "
@@ -77,8 +178,8 @@ class SharedState:
             )
         return nodes
 
-    def listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
-        """One page of what was touched after a local apply position."""
+    async def listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
+        """See `State`."""
         with self._lock:
             graph = self._storage.graph
             # 0 is "from the start": there is nothing before it to have missed.
@@ -98,40 +199,17 @@ class SharedState:
                 timestamp=wall_clock_ms(),
             )
 
-    def take_ticket(self, client_id: str, names: frozenset[str]) -> Ticket:
-        """Begin to hold a sync; see `Holding.take`."""
-        with self._lock:
-            return self._holding.take(client_id, names)
+    async def start(self) -> None:
+        """See `State`."""
 
-    def give_back(self, ticket: Ticket) -> None:
-        """A held sync was answered, or its asker has gone."""
-        with self._lock:
-            self._holding.give_back(ticket)
+    async def stop(self) -> None:
+        """See `State`."""
 
-    def wake_all(self) -> None:
-        """End every wait."""
-        with self._lock:
-            self._holding.wake_all()
 
-    def stats(self) -> Stats:
-        """A consistent snapshot of the counters."""
-        with self._lock:
-            graph = self._storage.graph
-            return Stats(
-                server_id=self._server_id,
-                origin=graph.own_origin,
-                uptime_s=(wall_clock_ms() - self._made_ms) / 1000,
-                nodes=len(graph),
-                position=graph.position,
-                version_max=graph.version_max,
-                waiters=len(self._holding),
-                syncs=self._syncs,
-                invalidations=self._invalidations,
-                woken=self._woken,
-            )
-
-    def _after_fork(self) -> None:
-        """In a child: nothing is held here, and the parent's lock may have been taken."""
-        # Re-entrant, so that `end_waits` in a signal handler cannot wait for what it interrupted.
-        self._lock = threading.RLock()
-        self._holding = Holding(self._limits)
+def nodes_of(graph: Graph, names: Sequence[str]) -> dict[str, Node]:
+    """The nodes of the keys among the names; patterns have none."""
+    return {
+        name: graph.node(name) or Node(name, graph.version(name), "", 0)
+        for name in names
+        if not is_pattern(name)
+    }

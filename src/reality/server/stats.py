@@ -11,9 +11,11 @@ class Stats:
 
     Attributes:
         server_id: its configured id.
-        origin: its run.
+        origin: its run, or its store's lineage; "" as long as a store could not be opened.
+        storage: what the store is called in logs; "memory" if the server keeps the nodes itself.
+        is_storage_healthy: whether the store did what it was last asked.
         uptime_s: seconds since it was made.
-        nodes: keys and patterns kept.
+        nodes: keys and patterns in memory.
         position: the local apply position.
         version_max: a number that no key's version exceeds.
         waiters: syncs held now.
@@ -24,6 +26,8 @@ class Stats:
 
     server_id: str
     origin: str
+    storage: str
+    is_storage_healthy: bool
     uptime_s: float
     nodes: int
     position: int

@@ -1,5 +1,8 @@
 """The memory store: one graph, and the life of its origin.
 
+A server works on the graph itself. The verbs of the port are there for whoever treats all stores
+alike; what a single process keeps has no change log and no tags, and cannot be rotated.
+
 A run of a memory-only server is an origin of its own, `server_id~nonce`. The nonce is drawn at the
 first use in the process that serves, and again after a fork, because two processes that went on
 under one nonce would each claim the other's sequences. A store that reaches its node limit drops
@@ -11,10 +14,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from reality.core.changelog import Appended, Batch, Changes, Head, Listing, Logged, Opening
+from reality.core.cursor import Position
+from reality.core.delta import Touched
 from reality.core.graph import Graph
 from reality.core.limits import Limits
+from reality.storage.base import Capabilities
 from reality.storage.process import renew_after_fork
 
 
@@ -31,11 +38,18 @@ def draw_nonce() -> str:
 class MemoryStorage:
     """Keeps nodes in this process only. Not thread-safe: the server serialises calls.
 
+    As a `Storage` it is neither shared nor durable: positions have the tag 0, `recent` is empty,
+    `changes` leaves out what was overtaken, `rotate` does nothing.
+
     Args:
         nodes_max: keys and patterns it keeps; by default the server's `Limits.nodes_max`.
         clock_ms: the wall clock, in milliseconds.
         nonce: draws what tells runs of one server apart; never twice the same.
     """
+
+    name = "memory"
+    capabilities = Capabilities(is_shared=False, is_durable=False)
+    feed_interval_s = 0.0
 
     def __init__(
         self,
@@ -55,7 +69,7 @@ class MemoryStorage:
         self._is_inherited = False
         renew_after_fork(self, MemoryStorage._after_fork)
 
-    def open(self, server_id: str, limits: Limits) -> None:
+    def serve_as(self, server_id: str, limits: Limits) -> None:
         """Serve under this id. The origin is drawn at the first use of `graph`."""
         if self._server_id not in ("", server_id):
             raise ValueError(
@@ -83,6 +97,73 @@ class MemoryStorage:
             return False
         self._graph = graph.renewed(self._origin(), now_ms=self._clock_ms())
         return True
+
+    # ---- the port; see `reality.storage.base.Storage` -------------------------------------------
+
+    async def open(self) -> Opening:
+        """See `Storage.open`."""
+        return Opening(self._head(), ())
+
+    async def append(self, batches: Sequence[Batch]) -> Appended:
+        """See `Storage.append`."""
+        after = self._head().position
+        for batch in batches:
+            self.graph.touch(
+                batch.names,
+                now_ms=batch.updated_at,
+                hash=batch.hash,
+                deleted=batch.deleted,
+                touches_min=batch.touches_min,
+            )
+        head = self._head()
+        return Appended(head, after, self._logged(after.sequence))
+
+    async def changes(self, after: int, *, limit: int) -> Changes:
+        """See `Storage.changes`."""
+        head = self._head()
+        if after > head.position.sequence:
+            return Changes(head, ())
+        batches = self._logged(after - 1)[: limit + 1]
+        return Changes(head, batches)
+
+    async def read(self, names: Collection[str]) -> dict[str, Touched]:
+        """See `Storage.read`."""
+        return {each.name: each for each in self._touched_after(0) if each.name in names}
+
+    async def scan(self, after: int, *, limit: int) -> Listing:
+        """See `Storage.scan`."""
+        page = next(self.graph.delta(self.graph.own_origin, since=after, page_max=limit))
+        return Listing(page.touched, more=not page.last)
+
+    async def rotate(self, expected: str, *, register: int) -> Head:  # noqa: ARG002
+        """See `Storage.rotate`: nothing that could outlive a process has lineages."""
+        return self._head()
+
+    async def close(self) -> None:
+        """See `Storage.close`."""
+
+    def _head(self) -> Head:
+        graph = self.graph
+        server_id, _, nonce = graph.own_origin.partition("~")
+        position = graph.digest[graph.own_origin]
+        register = graph.version_max - graph.touches
+        return Head(server_id, nonce, position, register, graph.touches)
+
+    def _logged(self, after: int) -> tuple[Logged, ...]:
+        """The sequences after this one; each with those of its names that it touched last."""
+        last = self.graph.digest[self.graph.own_origin].sequence
+        touched: dict[int, list[Touched]] = {
+            each: [] for each in range(max(after, 0) + 1, last + 1)
+        }
+        for each in self._touched_after(after):
+            touched[each.sequence].append(each)
+        return tuple(
+            Logged(Position(sequence), tuple(names)) for sequence, names in touched.items()
+        )
+
+    def _touched_after(self, sequence: int) -> Iterator[Touched]:
+        for page in self.graph.delta(self.graph.own_origin, since=max(sequence, 0)):
+            yield from page.touched
 
     def _after_fork(self) -> None:
         """In a child: the graph goes on under another origin, from its first use there."""

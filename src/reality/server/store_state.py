@@ -1,0 +1,303 @@
+"""The state of a server whose nodes live in a store that other processes share.
+
+Syncs are answered from memory, under the lock, whenever memory has all that they ask for and the
+store was looked at within the feed's interval. All work on the store is done in one thread with an
+event loop of its own, so that it goes on while the application's loop is busy, and serves callers
+of any loop and none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from time import monotonic
+from typing import TypeVar
+
+from reality.core.changelog import Appended, Batch, Changes
+from reality.core.cursor import Position
+from reality.core.graph import Answer, Node
+from reality.core.limits import Limits
+from reality.core.messages import VersionsResponse
+from reality.core.store_graph import StoreGraph, Told, Verdict, with_ancestors
+from reality.errors import NotReady, StorageBusy, StorageError, StorageUnavailable
+from reality.server.feed import Feed
+from reality.server.holding import Ticket
+from reality.server.loop_thread import LoopThread
+from reality.server.state import State, nodes_of
+from reality.server.writer import Writer
+from reality.storage.base import Storage
+from reality.storage.memory import wall_clock_ms
+
+Result = TypeVar("Result")
+
+
+class StoreState(State):
+    """What one server has in memory of a shared store, and its work on the store."""
+
+    def __init__(self, server_id: str, storage: Storage, limits: Limits) -> None:
+        self._storage = storage
+        self._graph: StoreGraph | None = None
+        self._told = Told()
+        self._work: tuple[Feed, Writer] | None = None
+        self._failure: StorageError | None = None
+        self._looked_at = float("-inf")
+        self._asked = self._is_idle = False
+        super().__init__(server_id, limits)
+        self._thread = LoopThread("reality-store")
+
+    @property
+    def graph(self) -> StoreGraph | None:
+        """See `State`."""
+        return self._graph
+
+    @property
+    def is_healthy(self) -> bool:
+        """See `State`. A store that nobody has asked for anything is taken for healthy."""
+        return self._failure is None
+
+    @property
+    def storage_name(self) -> str:
+        """See `State`."""
+        return self._storage.name
+
+    # ---- verbs, for callers of any event loop --------------------------------------------------
+
+    async def answer(
+        self, known: Mapping[str, int], cursor: str | None, hidden: Collection[str]
+    ) -> tuple[Answer, int]:
+        """See `State`.
+
+        Raises:
+            StorageError: the store failed.
+        """
+
+        def use(graph: StoreGraph) -> tuple[Answer, int]:
+            return graph.answer(known, cursor, hidden=hidden), graph.position
+
+        with self._lock:
+            graph = self._graph
+            if (
+                graph is not None
+                and self._is_fresh()
+                and not graph.is_behind(cursor)
+                and not graph.lacks(known)
+            ):
+                return use(graph)
+        return await self._thread.call(self._use(known, use, cursor=cursor))
+
+    async def node(self, key: str) -> Node | None:
+        """See `State`."""
+        return await self._thread.call(self._use((key,), lambda graph: graph.node(key)))
+
+    async def touch(
+        self, names: Sequence[str], *, hash: str = "", deleted: bool = False
+    ) -> dict[str, Node]:
+        """See `State`.
+
+        Raises:
+            StorageError: the store failed; unless it is `StorageUnavailable`, nothing was touched.
+        """
+        batch = Batch(tuple(dict.fromkeys(names)), wall_clock_ms(), hash, deleted)
+        return await self._thread.call(self._touch(batch))
+
+    async def listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
+        """See `State`. Positions are sequences of the store; of a batch all is listed, or none."""
+        return await self._thread.call(self._listing(since, server_id, limit))
+
+    async def start(self) -> None:
+        """See `State`. A store that cannot be reached yet is tried again and again.
+
+        Raises:
+            StorageError: the store refuses, for a reason that waiting will not remove.
+        """
+        try:
+            await self._thread.call(self._use((), StoreGraph.__len__))
+        except (StorageUnavailable, StorageBusy):
+            return  # the feed has said so, and goes on
+
+    async def stop(self) -> None:
+        """See `State`."""
+        if self._work is not None:
+            await self._thread.call(self._close())
+            self._thread.stop()
+
+    def take_ticket(self, client_id: str, names: frozenset[str]) -> Ticket:
+        """See `State`."""
+        ticket = super().take_ticket(client_id, names)
+        work = self._work
+        if work is not None and self._is_idle:
+            self._is_idle = False
+            self._thread.soon(work[0].rouse)
+        return ticket
+
+    # ---- what the feed and the writer tell -----------------------------------------------------
+
+    @property
+    def told(self) -> Told:
+        """What clients have been told, by this server object, of whatever store was there."""
+        with self._lock:
+            if self._graph is not None:
+                self._told = self._graph.told
+            return self._told
+
+    def is_wanted(self) -> bool:
+        """Whether anybody waits or has asked lately; if not, the feed slows down."""
+        with self._lock:
+            wanted = len(self._holding) > 0 or self._asked
+            self._asked = False
+            self._is_idle = not wanted
+            return wanted
+
+    def adopt(self, graph: StoreGraph) -> None:
+        """Go on with another graph: every held sync is concerned."""
+        with self._lock:
+            self._graph = graph
+            self._woken += self._holding.wake_all()
+
+    def follow(self, graph: StoreGraph, changes: Changes, held: Position) -> Verdict:
+        """Take in what the feed has read, if it fits, and wake whom it concerns."""
+        with self._lock:
+            if graph is not self._graph:
+                return Verdict.FITS  # replaced meanwhile by one that is newer
+            verdict = graph.judge(changes, held)
+            if verdict is Verdict.FITS:
+                self._wake(graph, graph.follow(changes))
+            return verdict
+
+    def extend(self, appended: Appended, began: float) -> bool:
+        """Take in what the writer has appended; False if the feed has to look first.
+
+        An append that follows on what the graph knew tells as much as a look that began with it.
+        """
+        with self._lock:
+            self._invalidations += len(appended.batches)
+            graph = self._graph
+            names = None if graph is None else graph.extend(appended)
+            if graph is None or names is None:
+                return False
+            self._wake(graph, names)
+            self._looked_at = max(self._looked_at, began)
+            return True
+
+    def succeed(self, began: float) -> None:
+        """A look that began at this moment of the monotonic clock has gone well."""
+        with self._lock:
+            self._failure = None
+            self._looked_at = began
+
+    def fail(self, error: StorageError) -> None:
+        """The store failed: nobody is left hanging, everybody is told."""
+        with self._lock:
+            self._failure = error
+            self._holding.wake_all()
+
+    def raise_failure(self) -> None:
+        """Raise what the last look failed with, if it did."""
+        failure = self._failure
+        if failure is not None:
+            # A new one each time: many callers must not share one traceback.
+            raise type(failure)(failure.message) from failure.__cause__
+
+    # ---- inside, under the lock ----------------------------------------------------------------
+
+    def _is_fresh(self) -> bool:
+        self._asked = True
+        age = monotonic() - self._looked_at
+        return self._failure is None and age < self._storage.feed_interval_s
+
+    def _wake(self, graph: StoreGraph, names: Iterable[str]) -> None:
+        self._woken += self._holding.wake(names)
+        graph.drop_to(self._limits.nodes_max)
+
+    # ---- inside, in the store's thread ---------------------------------------------------------
+
+    async def _use(
+        self,
+        names: Collection[str],
+        use: Callable[[StoreGraph], Result],
+        *,
+        cursor: str | None = None,
+    ) -> Result:
+        """What `use` makes of a graph that is fresh and has these names, in one step."""
+        feed, _ = self._opened()
+        with self._lock:
+            graph, is_fresh = self._graph, self._is_fresh()
+        self.raise_failure()  # the feed tries again soon; no use in everybody doing so
+        if graph is None or not is_fresh or graph.is_behind(cursor):
+            await feed.look()
+        is_again = False
+        while True:
+            with self._lock:
+                graph = self._graph
+                if graph is None:
+                    raise NotReady(f"the server {self._server_id} was stopped meanwhile")
+                lacking = graph.lacks(names)
+                if not lacking:
+                    return use(graph)
+                since = graph.own_position
+            if is_again:
+                # What was held a moment ago may be dropped by the time the rest has come.
+                lacking = with_ancestors(names)
+            is_again = True
+            found = await self._storage.read(lacking)
+            # A look that begins after the read and still fits shows that the read was of the same
+            # history, not of a backup restored just before; and it brings the graph up to the read.
+            await feed.look()
+            with self._lock:
+                is_usable = graph is self._graph and not graph.may_have_missed(since)
+                if is_usable and graph.learn(lacking, found) and not graph.lacks(names):
+                    result = use(graph)
+                    graph.drop_to(self._limits.nodes_max)
+                    return result
+
+    async def _touch(self, batch: Batch) -> dict[str, Node]:
+        feed, writer = self._opened()
+        if self._graph is None or self._failure is not None:
+            await feed.look()
+        await writer.append(batch)
+        return await self._use(batch.names, lambda graph: nodes_of(graph, batch.names))
+
+    async def _listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
+        origin, position = await self._use((), lambda graph: (graph.own_origin, graph.position))
+        is_ours = server_id in (None, self._server_id, origin)
+        reset = not (is_ours and 0 <= since <= position)
+        page = await self._storage.scan(0 if reset else since, limit=limit)
+        names = [touched.name for touched in page.touched]
+        changed = await self._use(names, lambda graph: [graph.listed(name) for name in names])
+        return VersionsResponse(
+            server_id=self._server_id,
+            origin=origin,
+            max_version=position,
+            changed=changed,
+            since=page.touched[-1].sequence if page.touched else position,
+            more=page.more,
+            reset=reset,
+            timestamp=wall_clock_ms(),
+        )
+
+    def _opened(self) -> tuple[Feed, Writer]:
+        if self._work is None:
+            feed = Feed(self._storage, self)
+            self._work = (feed, Writer(self._storage, self, feed, self._limits))
+        return self._work
+
+    async def _close(self) -> None:
+        if self._work is not None:
+            feed, writer = self._work
+            await writer.stop()
+            await feed.stop()
+        self._work = None
+        with self._lock:
+            self._told = self.told  # a server that starts again takes nothing back either
+            self._graph = None
+        await self._storage.close()
+
+    def _after_fork(self) -> None:
+        """In a child: the parent's connections, tasks and thread are not here."""
+        super()._after_fork()
+        self._work = None
+        if self._graph is not None:
+            self._told = self._graph.told
+        self._graph = None
+        self._failure = None
+        self._looked_at = float("-inf")
+        self._asked = self._is_idle = False
