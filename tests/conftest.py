@@ -12,6 +12,14 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import processes, programs
 
+# Private servers of the stores; each is started once, when a test first asks for it.
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.mariadb",
+    "tests.support.redis_server",
+    "tests.support.dynamodb",
+]
+
 # No deadlines: other work on the machine must not fail a test. `print_blob` makes a failure
 # repeatable elsewhere.
 settings.register_profile(

@@ -22,6 +22,13 @@ ROOT = Path(__file__).parent.parent
 EXTRAS = {
     "cli": {"granian", "httpx2", "rich", "starlette", "typer", "uvloop"},
     "client": {"httpx2"},
+    "django": {"django"},
+    "dynamodb": {"aiobotocore"},
+    "mysql": {"pymysql", "sqlalchemy"},
+    "postgres": {"psycopg", "sqlalchemy"},
+    "redis": {"redis"},
+    "sqlalchemy": {"sqlalchemy"},
+    "testing": {"hypothesis", "pytest"},
 }
 
 

@@ -134,7 +134,7 @@ class NotReady(RealityError):
 
 
 class StorageError(RealityError):
-    """A store failed; the text names the store and says what to do, the `__cause__` is the driver's.
+    """A store failed; the text names it and says what to do, the `__cause__` is the driver's.
 
     Over HTTP its text is not told: it may name hosts and files.
     """
@@ -145,7 +145,7 @@ class StorageError(RealityError):
 
 
 class StorageUnavailable(StorageError):
-    """The store cannot be reached, or the connection to it was lost: the work may have been done."""
+    """The store cannot be reached, or the connection was lost: the work may have been done."""
 
     code = "storage_unavailable"
 

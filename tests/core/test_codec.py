@@ -105,6 +105,13 @@ def test_the_number_of_keys_is_bounded() -> None:
     assert caught.value.status == 422
 
 
+@pytest.mark.parametrize("hash", ["h\x00", "\x1b[2J", "h\ud800"])
+def test_a_hash_has_no_control_characters(hash: str) -> None:
+    """What no database stores, and what would command a terminal, is refused."""
+    with pytest.raises(InvalidRequest, match="U\\+"):
+        codec.check_hash(hash)
+
+
 @pytest.mark.parametrize("hash", ["", "h" * 257, None, 7, b"h"])
 def test_a_hash_has_1_to_256_characters(hash: object) -> None:
     """I6: an empty or too long hash, or none at all, is refused with advice."""

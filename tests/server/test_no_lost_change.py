@@ -110,7 +110,9 @@ class NoLostChange(RuleBasedStateMachine):
     @invariant()
     def versions_do_not_fall(self) -> None:
         """I4, within a run."""
-        now = {key: self.server._state.graph.version(key) for key in KEYS}
+        graph = self.server._state.graph
+        assert graph is not None
+        now = {key: graph.version(key) for key in KEYS}
         assert all(now[key] >= version for key, version in self.versions.items())
         self.versions = now
 

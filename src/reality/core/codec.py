@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from reality.core.keys import forbidden_character
 from reality.core.limits import HASH_CHARS_MAX, VERSION_MAX, Limits
 from reality.core.messages import (
     HealthResponse,
@@ -99,12 +100,14 @@ def check_count(count: int, limits: Limits, *, member: str) -> None:
 
 
 def check_hash(hash: object) -> None:
-    """Raise unless a text may be the hash of data: 1 to 256 characters."""
+    """Raise unless a text may be the hash of data: 1 to 256 characters, none for control."""
     if not isinstance(hash, str) or not 1 <= len(hash) <= HASH_CHARS_MAX:
         raise InvalidRequest(
             f"a hash must be a string of 1 to {HASH_CHARS_MAX} characters; "
             "where the hash is not known, invalidate the key instead"
         )
+    if found := forbidden_character(hash):
+        raise InvalidRequest(f"a hash must not have {found}")
 
 
 def _decode(decoder: msgspec.json.Decoder[Message], body: bytes) -> Message:

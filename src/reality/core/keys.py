@@ -47,16 +47,24 @@ def check_name(name: str) -> None:
             f"the key {_shown(name)} is longer than {KEY_BYTES_MAX} bytes of UTF-8",
             code="key_too_long",
         )
-    if found := _FORBIDDEN.search(name):
-        raise InvalidKey(
-            f"the key {_shown(name)} has a control character or lone surrogate "
-            f"(U+{ord(found.group()):04X}) at character {found.start()}"
-        )
+    if found := forbidden_character(name):
+        raise InvalidKey(f"the key {_shown(name)} has {found}")
     if name.count(":") >= LEVELS_MAX:
         raise LimitExceeded(
             f"the key {_shown(name)} has more than {LEVELS_MAX} levels separated by ':'",
             code="key_too_deep",
         )
+
+
+def forbidden_character(text: str) -> str:
+    """Which character of a key or hash no store and no terminal should get; "" if there is none."""
+    found = _FORBIDDEN.search(text)
+    if found is None:
+        return ""
+    return (
+        "a control character or lone surrogate "
+        f"(U+{ord(found.group()):04X}) at character {found.start()}"
+    )
 
 
 @lru_cache(maxsize=_CACHED_KEYS_MAX)

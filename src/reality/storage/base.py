@@ -45,7 +45,8 @@ class Storage(Protocol):
     """A shared store. Its verbs may be called concurrently, from one event loop.
 
     Any verb but `close` raises a `StorageError` that names the store and says what to do, and works
-    again, without further ado, once the cause is gone. A verb that raised `StorageUnavailable` may
+    again, without further ado, once the cause is gone. Before `open` and after `close` the others
+    may raise `StorageUnavailable`. A verb that raised `StorageUnavailable` may
     have done its work all the same; after any other `StorageError` it has done nothing.
 
     Attributes:
@@ -55,13 +56,19 @@ class Storage(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What errors and logs call the store; without credentials."""
+        ...
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What the store can do."""
+        ...
 
     @property
-    def feed_interval_s(self) -> float: ...
+    def feed_interval_s(self) -> float:
+        """How often a server looks for batches of other processes, in seconds."""
+        ...
 
     async def open(self) -> Opening:
         """Connect, make what is missing, and tell where the store stands.
@@ -91,6 +98,7 @@ class Storage(Protocol):
     async def changes(self, after: int, *, limit: int) -> Changes:
         """The log from the batch `after` (included) on, and the head, read from one state.
 
+        It tells at least everything whose append had returned before it was called.
         `batches` begins with sequence `after` itself (its `touched` may be left empty), so that
         the asker can compare tags; after 0, which is no batch, with sequence 1. It goes on without
         gaps up to the head, or for about `limit` batches; never less than the next one, if there is
@@ -117,15 +125,19 @@ class Storage(Protocol):
     async def rotate(self, expected: str, *, register: int) -> Head:
         """If the store's origin still is `expected`, give it a new lineage.
 
-        Then its register becomes the greater of its own and `register`; nodes and sequence stay.
+        Then its register becomes the greater of its own and `register`; nodes, log and sequence
+        stay.
         Otherwise nothing happens. Of several rotations of one origin only the first does anything.
         Returns where the store then stands.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of what `open` made; what the application brought (a client, an engine) stays
-        open. May be called twice, and never raises. `open` opens it again."""
+        """Let go of what `open` made.
+
+        What the application brought (a client, an engine) stays open. May be called twice, and
+        never raises. `open` opens the store again.
+        """
         ...
 
 
@@ -148,32 +160,53 @@ class Hinting(Protocol):
 class BlockingStorage(Protocol):
     """The verbs of `Storage` for drivers that block.
 
-    They are called from two threads: `append` and `rotate` in one, `changes`, `read` and `scan` in
-    the other; `open` and `close` in both, so connections are made per thread or shared safely.
+    They are called from two threads: `open`, `append` and `rotate` in one, `changes`, `read` and
+    `scan` in the other, `close` in both, perhaps at once. So connections are made per thread, or
+    shared safely.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What errors and logs call the store; without credentials."""
+        ...
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What the store can do."""
+        ...
 
     @property
-    def feed_interval_s(self) -> float: ...
+    def feed_interval_s(self) -> float:
+        """How often a server looks for batches of other processes, in seconds."""
+        ...
 
-    def open(self) -> Opening: ...
+    def open(self) -> Opening:
+        """See `Storage.open`."""
+        ...
 
-    def append(self, batches: Sequence[Batch]) -> Appended: ...
+    def append(self, batches: Sequence[Batch]) -> Appended:
+        """See `Storage.append`."""
+        ...
 
-    def changes(self, after: int, *, limit: int) -> Changes: ...
+    def changes(self, after: int, *, limit: int) -> Changes:
+        """See `Storage.changes`."""
+        ...
 
-    def read(self, names: Collection[str]) -> dict[str, Touched]: ...
+    def read(self, names: Collection[str]) -> dict[str, Touched]:
+        """See `Storage.read`."""
+        ...
 
-    def scan(self, after: int, *, limit: int) -> Listing: ...
+    def scan(self, after: int, *, limit: int) -> Listing:
+        """See `Storage.scan`."""
+        ...
 
-    def rotate(self, expected: str, *, register: int) -> Head: ...
+    def rotate(self, expected: str, *, register: int) -> Head:
+        """See `Storage.rotate`."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """See `Storage.close`."""
+        ...
 
 
 def draw_store_id() -> str:

@@ -118,13 +118,13 @@ class MemoryStorage:
         head = self._head()
         return Appended(head, after, self._logged(after.sequence))
 
-    async def changes(self, after: int, *, limit: int) -> Changes:
+    async def changes(self, after: int, *, limit: int) -> Changes:  # noqa: ARG002
         """See `Storage.changes`."""
         head = self._head()
         if after > head.position.sequence:
             return Changes(head, ())
-        batches = self._logged(after - 1)[: limit + 1]
-        return Changes(head, batches)
+        # All of it: a batch that is cut off may be all that is left of an earlier one's name.
+        return Changes(head, self._logged(after - 1))
 
     async def read(self, names: Collection[str]) -> dict[str, Touched]:
         """See `Storage.read`."""

@@ -76,9 +76,8 @@ def _sqlite(url: str) -> Storage:
             "sqlite:///relative/path.db"
         )
     from reality.storage.sqlite import SQLiteStorage
-    from reality.storage.threads import ThreadedStorage
 
-    return ThreadedStorage(SQLiteStorage(unquote(parts.path[1:])))
+    return SQLiteStorage(unquote(parts.path[1:]))
 
 
 def _dynamodb(url: str) -> Storage:
