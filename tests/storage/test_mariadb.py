@@ -200,6 +200,21 @@ async def test_a_revoked_permission(limited: SQLStorage, url: str, admin: Cursor
     assert 1 == (await limited.append([BATCH])).head.position.sequence
 
 
+async def test_a_read_only_server(limited: SQLStorage, url: str, admin: Cursor) -> None:
+    """On a server that is read-only reads work and appends are denied, until it is not."""
+    admin.execute(f"GRANT ALL ON {url.rpartition('/')[2]}.* TO 'limited'@'127.0.0.1'")
+    await limited.open()
+    admin.execute("SET GLOBAL read_only = 1")
+    try:
+        assert {} == await limited.read(["a"])
+        with pytest.raises(StorageDenied, match="read-only"):
+            await limited.append([BATCH])
+    finally:
+        admin.execute("SET GLOBAL read_only = 0")
+
+    assert 1 == (await limited.append([BATCH])).head.position.sequence
+
+
 async def test_tables_that_may_not_be_made(limited: SQLStorage, url: str, admin: Cursor) -> None:
     """Who may not create tables is told which are missing, and how to see their statements."""
     database = url.rpartition("/")[2]

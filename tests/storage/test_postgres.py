@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -197,6 +198,24 @@ async def test_a_revoked_permission(
 
     admin.execute("GRANT INSERT ON reality_log TO limited")
     assert 1 == (await limited.append([BATCH])).head.position.sequence
+
+
+async def test_a_standby_may_only_be_read(storage: SQLStorage, postgres: PostgresServer) -> None:
+    """On a server that is a standby reads work and appends are denied, until it is promoted."""
+    await storage.append([BATCH])
+    postgres.stop()
+    signal = postgres.data / "standby.signal"
+    signal.touch()
+    shutil.chown(signal, postgres.data.owner())
+    postgres.start()
+    try:
+        assert {"a"} == set(await storage.read(["a"]))
+        with pytest.raises(StorageDenied, match="read-only"):
+            await storage.append([BATCH])
+    finally:
+        postgres.execute("SELECT pg_promote()")
+
+    assert 2 == (await storage.append([BATCH])).head.position.sequence
 
 
 async def test_tables_that_may_not_be_made(limited: SQLStorage) -> None:

@@ -65,7 +65,7 @@ class MariaDBServer(DatabaseServer):
     def answers(self) -> bool:
         try:
             self.execute("SELECT 1")
-        except pymysql.err.OperationalError:
+        except pymysql.OperationalError:
             return False
         return True
 

@@ -28,14 +28,14 @@ class Session(NamedTuple):
 # By the name of the dialect.
 SESSIONS = {
     "postgres": Session(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        "BEGIN ISOLATION LEVEL READ COMMITTED",
         (
             f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'",
             f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s'",
         ),
     ),
     "mysql": Session(
-        "START TRANSACTION READ WRITE",
+        "START TRANSACTION",
         (
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             f"SET SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
