@@ -29,6 +29,7 @@ settings.register_profile("quick", settings.get_profile("full"), max_examples=15
 settings.load_profile("full")
 
 # Whoever imports one of these starts servers, browsers or other programs.
+_SERVERS = {"postgres", "mariadb", "redis_server", "private_redis", "dynamodb"}
 _STARTERS = (subprocess, processes.serving, programs.require_program)
 
 
@@ -36,7 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as `slow` all tests of the modules that start other programs."""
     for item in items:
         module = getattr(item, "module", None)
-        if module is not None and _starts_programs(module):
+        uses_servers = not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+        if uses_servers or (module is not None and _starts_programs(module)):
             item.add_marker(pytest.mark.slow)
 
 

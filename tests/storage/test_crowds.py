@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import pytest
 
@@ -75,7 +76,7 @@ class Crowd:
         self.unknown: Counter[str] = Counter()
         self._stack = ExitStack()
 
-    def __enter__(self) -> Crowd:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,7 +177,7 @@ def test_writers_and_servers_agree(place: Place, monkeypatch: pytest.MonkeyPatch
     with Crowd(place.url) as crowd:
         readers = crowd.readers()
         writers = crowd.writers(place.touches)
-        together(*(lambda writer=writer: crowd.count(writer) for writer in writers))
+        together(*(partial(crowd.count, writer) for writer in writers))
 
         expected = {key: crowd.recorded[key] for key in KEYS}
         assert place.touches == sum(expected.values())
@@ -194,8 +195,8 @@ def test_a_killed_writer_disturbs_nobody(place: Place, monkeypatch: pytest.Monke
         readers = crowd.readers()
         victim, *others = crowd.writers(touches)
         together(
-            lambda: crowd.count(victim, at=touches // WRITERS // 3, act=victim.kill),
-            *(lambda writer=writer: crowd.count(writer) for writer in others),
+            partial(crowd.count, victim, at=touches // WRITERS // 3, act=victim.kill),
+            *(partial(crowd.count, writer) for writer in others),
         )
         assert -signal.SIGKILL == victim.returncode
 
@@ -222,8 +223,8 @@ def test_a_restarted_database_loses_nothing(
             readers = crowd.readers()
             first, *others = crowd.writers(4_000)
             together(
-                lambda: crowd.count(first, at=300, act=server.restart),
-                *(lambda writer=writer: crowd.count(writer) for writer in others),
+                partial(crowd.count, first, at=300, act=server.restart),
+                *(partial(crowd.count, writer) for writer in others),
             )
             versions = stored(place.url, monkeypatch)
             assert 4_000 == sum(crowd.recorded.values())

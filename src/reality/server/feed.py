@@ -32,6 +32,7 @@ _PACE = 0.75
 _IDLE_PACE = 8
 _RETRY_BASE_S = 0.1
 _RETRY_MAX_S = 1.0
+_CANCEL_AGAIN_S = 0.1
 
 
 class Feed:
@@ -52,9 +53,12 @@ class Feed:
     async def stop(self) -> None:
         """Look no more."""
         self._is_stopped = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            # Some drivers lose a cancellation that comes while they send.
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
 
     def rouse(self) -> None:
         """Somebody has begun to wait: look soon, and often."""
@@ -138,7 +142,7 @@ class Feed:
         )
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopped:
             await self._pause()
             try:
                 await self.look()
@@ -160,7 +164,7 @@ class Feed:
             return
 
     async def _take_hints(self, storage: Hinting) -> None:
-        while True:
+        while not self._is_stopped:
             try:
                 await storage.hinted()
             except StorageError as error:

@@ -27,6 +27,13 @@ from reality.server.access import Authorizer, Cors
 from reality.server.state import MemoryState, State
 from reality.server.stats import Stats
 from reality.server.store_state import StoreState
+from reality.server.workers import (
+    SoleWorker,
+    check_sole_worker,
+    claim_at_start,
+    is_sole_worker,
+    release,
+)
 from reality.storage.base import BlockingStorage, Storage
 from reality.storage.memory import MemoryStorage, wall_clock_ms
 from reality.storage.opening import shared_storage
@@ -93,6 +100,7 @@ class RealityServer:
         self.cors = cors if isinstance(cors, Cors) or cors is None else Cors(cors)
         self.base_path = base_path
         self._state = _state(self.server_id, storage, self.limits)
+        self._has_own_nodes = isinstance(self._state, MemoryState)
         self._ready = self._holds = True
 
     # ---- clients ask ---------------------------------------------------------------------------
@@ -114,11 +122,13 @@ class RealityServer:
         Raises:
             InvalidRequest, LimitExceeded: the request is malformed or too large.
             TooManyWaiters: it would have to be held, and no more can be.
-            NotReady: the server was stopped.
+            NotReady: the server was stopped, or keeps nodes in memory beside another worker.
             StorageError: the store failed.
         """
         request = sync_request(request)
         check_count(len(request.known), self.limits, member="known")
+        if self._has_own_nodes:
+            check_sole_worker()
         if not self._ready:
             raise NotReady(f"the server {self.server_id} was stopped: ask another, or later")
         response = await self._response(request, hidden)
@@ -161,6 +171,7 @@ class RealityServer:
             InvalidKey, LimitExceeded: a name is malformed, or there are too many; none is touched.
             StorageError: the store failed. Nothing was touched, unless it is `StorageUnavailable`,
                 after which nobody knows: invalidating again does no harm.
+            NotReady: the nodes are in memory, and another worker serves the same address.
         """
         return _versions(await self._touch(self._flattened(names)))
 
@@ -192,7 +203,10 @@ class RealityServer:
         Raises:
             StorageError: the store refuses (credentials, permissions, schema). One that merely
                 cannot be reached yet is waited for in the background; see `is_ready`.
+            NotReady: the nodes are in memory, and another worker serves the same address.
         """
+        if self._has_own_nodes:
+            await claim_at_start()
         self._ready = self._holds = True
         await self._state.start()
 
@@ -200,6 +214,8 @@ class RealityServer:
         """End every wait and answer no more syncs."""
         self._ready = False
         self.end_waits()
+        if self._has_own_nodes:
+            release()
         await self._state.stop()
 
     def end_waits(self) -> None:
@@ -221,7 +237,8 @@ class RealityServer:
         """The server as an ASGI application, to be served alone or mounted in another."""
         from reality.http.asgi import RealityApplication
 
-        return RealityApplication(self)
+        application = RealityApplication(self)
+        return SoleWorker(application) if self._has_own_nodes else application
 
     @cached_property
     def blocking(self) -> BlockingServer:
@@ -233,7 +250,8 @@ class RealityServer:
     @property
     def is_ready(self) -> bool:
         """Whether syncs are answered, and held where they ask for it."""
-        return self._ready and self._holds and self._state.is_healthy
+        is_sole = not self._has_own_nodes or is_sole_worker()
+        return self._ready and self._holds and self._state.is_healthy and is_sole
 
     @property
     def may_hold(self) -> bool:
@@ -298,6 +316,8 @@ class RealityServer:
     ) -> dict[str, Node]:
         if not names:
             return {}
+        if self._has_own_nodes:
+            check_sole_worker()
         return await self._state.touch(names, hash=hash, deleted=deleted)
 
     def _flattened(self, names: Iterable[str | Iterable[str]]) -> list[str]:

@@ -216,6 +216,7 @@ class RedisStorage:
             if await subscription.get_message(timeout=_SILENCE_S) is None:
                 await self._unsubscribe(session)
             for _ in range(_HINTS_TAKEN_MAX):
+                _end_if_cancelled()
                 if session.subscription is None or not await subscription.get_message(timeout=0):
                     return
         except (RedisError, OSError) as error:
@@ -238,7 +239,9 @@ class RedisStorage:
         script = self._ours().scripts[verb]
         common = (_SCHEMA, LOG_SEQUENCES_KEPT, self._channel, draw_store_id(), draw_lineage())
         try:
-            return await script(keys=self._keys, args=(_pack(common), arguments))
+            answer = await script(keys=self._keys, args=(_pack(common), arguments))
+            _end_if_cancelled()
+            return answer
         except (RedisError, OSError) as error:
             if once_more and is_lost_connection(error):
                 return await self._call(verb, arguments)
@@ -337,3 +340,14 @@ def _logged(sequence: int, fields: _Fields, touches: Sequence[int]) -> Logged:
             for name, count in zip(names, touches, strict=True)
         ),
     )
+
+
+def _end_if_cancelled() -> None:
+    """Be cancelled now, if that was asked for while the driver sent.
+
+    `asyncio.wait_for`, which the driver sends with, forgets about it up to Python 3.11 if the
+    sending has just succeeded; whoever cancelled would wait for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -34,6 +34,7 @@ _DATABASE_ERRORS = {
 # By SQLSTATE; a class of two characters stands for all its codes that are not listed.
 _BY_SQLSTATE: dict[str, Kind] = {
     "08": StorageUnavailable,
+    "22": StorageSchemaMismatch,  # a value that the column, or the database's encoding, cannot hold
     "25006": StorageDenied,  # the server, or this session, is read-only
     "28": StorageDenied,
     "3F000": StorageSchemaMissing,
@@ -57,6 +58,7 @@ _BY_ERRNO: dict[int, Kind] = {
     ),
     **dict.fromkeys((1021, 1114), StorageFull),
     1054: StorageSchemaMismatch,
+    **dict.fromkeys((1264, 1366, 1406), StorageSchemaMismatch),  # a value that does not fit
     1146: StorageSchemaMissing,
 }
 
