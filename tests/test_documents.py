@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from reality import errors
+from reality import RealityServer, errors
 from reality.core.codec import decode_answer, decode_sync_request
 from reality.core.messages import SyncResponse
 from tests.support.processes import free_port, serving
@@ -64,7 +64,7 @@ def test_every_block_is_of_a_kind_that_is_executed() -> None:
     assert {language for _, language in kinds} <= {"sh", "python", "html", "json"}
     programs = Counter(each.document for each in BLOCKS if each.language in ("python", "html"))
     # Those of the guide to stores are run by tests/testing/test_own_store.py.
-    assert programs == {"README.md": 3, "docs/own-store.md": 2}
+    assert programs == {"README.md": 3, "docs/own-store.md": 2, "docs/stores.md": 1}
 
 
 @pytest.mark.parametrize("each", [each for each in BLOCKS if each.language == "sh"])
@@ -86,8 +86,9 @@ def test_shell_commands_exist(each: Block) -> None:
             for extra in re.findall(r"reality-sync\[([\w,]+)\]", line):
                 assert set(extra.split(",")) <= extras.keys()
         elif words[0] == "reality":
+            command = words[1:3] if words[1] == "store" else words[1:2]
             usage = subprocess.run(
-                [sys.executable, "-m", "reality", *words[1:2], "--help"],
+                [sys.executable, "-m", "reality", *command, "--help"],
                 capture_output=True,
                 text=True,
                 check=True,
@@ -163,6 +164,21 @@ def test_the_readme_page_shows_what_is_posted(server: tuple[str, Path], tmp_path
         post(url)
         expect(page.locator("#posts li").nth(before)).to_have_text("hello")
         browser.close()
+
+
+def test_the_guide_to_stores_makes_a_server(tmp_path: Path) -> None:
+    """Its server is made without opening anything, as it says, and works with a store elsewhere."""
+    program = block("docs/stores.md", "# shared.py")
+    names: dict[str, object] = {}
+    exec(program, names)  # noqa: S102  # our own document
+    assert not Path("/var/lib/app").exists()
+    exec(program.replace("/var/lib/app", str(tmp_path)), names)  # noqa: S102
+    server = names["reality"]
+    assert isinstance(server, RealityServer)
+    try:
+        assert server.blocking.invalidate("posts") == {"posts": 1}
+    finally:
+        server.blocking.stop()
 
 
 def test_the_examples_of_the_protocol_are_messages() -> None:

@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from reality.core.hashing import create_hash
     from reality.core.limits import Limits
     from reality.core.messages import SyncRequest, SyncResponse
-    from reality.errors import RealityError
+    from reality.errors import RealityError, StorageError
     from reality.server.access import Authorizer, Cors
     from reality.server.server import RealityServer
     from reality.server.stats import Stats
+    from reality.storage.base import Storage
+    from reality.storage.dynamodb import DynamoDBStorage
     from reality.storage.memory import MemoryStorage
+    from reality.storage.redis import RedisStorage
+    from reality.storage.sql import SQLStorage
+    from reality.storage.sqlalchemy import SQLAlchemyStorage
+    from reality.storage.sqlite import SQLiteStorage
 
 __all__ = (
     "AsyncRealityClient",
     "Authorizer",
     "Cors",
+    "DynamoDBStorage",
     "KeyState",
     "Limits",
     "MemoryStorage",
@@ -32,8 +39,14 @@ __all__ = (
     "Node",
     "RealityError",
     "RealityServer",
+    "RedisStorage",
+    "SQLAlchemyStorage",
+    "SQLStorage",
+    "SQLiteStorage",
     "ServerStatus",
     "Stats",
+    "Storage",
+    "StorageError",
     "Subscription",
     "SyncRequest",
     "SyncResponse",
@@ -47,6 +60,7 @@ _HOMES = {
     "AsyncRealityClient": "reality.client",
     "Authorizer": "reality.server.access",
     "Cors": "reality.server.access",
+    "DynamoDBStorage": "reality.storage.dynamodb",
     "KeyState": "reality.client",
     "Limits": "reality.core.limits",
     "MemoryStorage": "reality.storage.memory",
@@ -54,8 +68,14 @@ _HOMES = {
     "Node": "reality.core.graph",
     "RealityError": "reality.errors",
     "RealityServer": "reality.server.server",
+    "RedisStorage": "reality.storage.redis",
+    "SQLAlchemyStorage": "reality.storage.sqlalchemy",
+    "SQLStorage": "reality.storage.sql",
+    "SQLiteStorage": "reality.storage.sqlite",
     "ServerStatus": "reality.client",
     "Stats": "reality.server.stats",
+    "Storage": "reality.storage.base",
+    "StorageError": "reality.errors",
     "Subscription": "reality.client",
     "SyncRequest": "reality.core.messages",
     "SyncResponse": "reality.core.messages",
