@@ -62,7 +62,13 @@ class RecordDeleted(Graph):
         self.gone: set[str] = set()
 
     def touch(
-        self, names: Iterable[str], *, now_ms: int, hash: str = "", deleted: bool = False
+        self,
+        names: Iterable[str],
+        *,
+        now_ms: int,
+        hash: str = "",
+        deleted: bool = False,
+        touches_min: int = 1,
     ) -> int:
         names = tuple(names)
         self.gone = self.gone | set(names) if deleted else self.gone - set(names)
@@ -93,7 +99,13 @@ class HashKept(Graph):
     """An invalidation leaves the hash as it was."""
 
     def touch(
-        self, names: Iterable[str], *, now_ms: int, hash: str = "", deleted: bool = False
+        self,
+        names: Iterable[str],
+        *,
+        now_ms: int,
+        hash: str = "",
+        deleted: bool = False,
+        touches_min: int = 1,
     ) -> int:
         names = tuple(names)
         node = None if is_pattern(names[0]) else self.node(names[0])
@@ -106,7 +118,13 @@ class EqualHashSuppressed(Graph):
     """A hash that the node already has is not recorded: the touch is suppressed."""
 
     def touch(
-        self, names: Iterable[str], *, now_ms: int, hash: str = "", deleted: bool = False
+        self,
+        names: Iterable[str],
+        *,
+        now_ms: int,
+        hash: str = "",
+        deleted: bool = False,
+        touches_min: int = 1,
     ) -> int:
         names = tuple(names)
         node = self.node(names[0]) if hash else None

@@ -82,7 +82,7 @@ async def test_a_server_behind_the_askers_cursor_looks_first() -> None:
     store.feed_interval_s = 1_000.0  # nobody looks unless he has to
     async with servers(store, store) as (one, other):
         asker = await Asker(one, "posts", "other").caught_up()
-        await Asker(other, "posts").caught_up()
+        await Asker(other, "posts", "other").caught_up()
         await one.invalidate("posts")
         await asker.ask()
         await one.invalidate("other")
