@@ -46,6 +46,9 @@ services: ## the Debian packages that some tests need; only what is missing (roo
 	has node || missing="$$missing nodejs"; \
 	has npm || missing="$$missing npm"; \
 	has wrk || missing="$$missing wrk"; \
+	has redis-server || missing="$$missing redis-server"; \
+	has /usr/sbin/mariadbd || has mariadbd || missing="$$missing mariadb-server"; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3 python3-venv"; \
 	if [ -z "$$missing" ]; then echo 'nothing to install: every program is here'; exit 0; fi; \
 	if [ "$$(id -u)" != 0 ]; then \

@@ -1,6 +1,6 @@
 """The ASGI applications that the bench serves.
 
-    application   Reality, with a credential and with room for many waiters
+    application   Reality, with a credential; its store is what STORE_VARIABLE says
     echo          answers a request with its body: what the Python server itself costs
 
 `python -m bench.apps PORT` serves the echo just as `reality serve` serves Reality.
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from bench.processes import TOKEN
@@ -16,7 +17,9 @@ from reality.http.types import Message, Receive, Scope, Send
 
 WAITERS_PATH = "/waiters"
 
-_server = RealityServer("bench", token=TOKEN)
+STORE_VARIABLE = "REALITY_BENCH_STORE"
+
+_server = RealityServer("bench", storage=os.environ.get(STORE_VARIABLE), token=TOKEN)
 application = _server.asgi()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +91,7 @@ def measure(*, is_quick: bool) -> list[Table]:
         hosts.insert(0, node_host())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        cases = [case for host in hosts for case in stack.enter_context(_served(host, folder))]
+        cases = [case for host in hosts for case in stack.enter_context(served(host, folder))]
         if not is_quick:
             for case in cases:
                 case.ask(1)  # for code that is compiled when it has run for a while
@@ -105,9 +105,19 @@ def measure(*, is_quick: bool) -> list[Table]:
 
 
 @contextmanager
-def _served(host: Host, folder: Path) -> Iterator[list[Case]]:
-    """The server, and its echo, until the block ends; and a case for each load."""
-    loads = _LOADS if host.loads_all else {CHANGED: _LOADS[CHANGED]}
+def served(
+    host: Host, folder: Path, loads: Mapping[str, tuple[int, int]] = _LOADS
+) -> Iterator[list[Case]]:
+    """The server, and its echo, until the block ends; and a case for each load.
+
+    Args:
+        host: the server.
+        folder: for files that wrk needs.
+        loads: how many keys each request asks for, and how many of them changed, by name; the first
+            one only, unless the host is for all of them.
+    """
+    if not host.loads_all:
+        loads = dict(list(loads.items())[:1])
     with ExitStack() as stack:
         port = free_port()
         health = f"{traffic.BASE_PATH}/health"
@@ -142,14 +152,14 @@ def _table(cases: list[Case], rounds: str) -> Table:
         others = [None if other is case else other for other in (node, echo)]
         row = (
             *(median(case.rates), span(case.rates)),
-            *(_times(case.rates, other.rates) if other else None for other in others),
+            *(times(case.rates, other.rates) if other else None for other in others),
             median(case.cpu_us),
-            *(_times(other.cpu_us, case.cpu_us) if other else None for other in others),
+            *(times(other.cpu_us, case.cpu_us) if other else None for other in others),
         )
         table.rows.append((f"{case.host}: {case.load}", row))
     return table
 
 
-def _times(values: list[float], others: list[float]) -> float:
+def times(values: list[float], others: list[float]) -> float:
     """How many times the others, round by round."""
     return median(value / other for value, other in zip(values, others, strict=True))

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("msgspec", "uvicorn", "granian", "uvloop", "httptools")
+_PACKAGES = ("msgspec", "uvicorn", "granian", "uvloop", "httptools", "sqlalchemy", "redis")
 Value = float | int | str | None
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, assert_type
 
+from sqlalchemy import create_engine
+
 import reality
 from reality import (
     AsyncRealityClient,
     Authorizer,
     Cors,
+    DynamoDBStorage,
     KeyState,
     Limits,
     MemoryStorage,
@@ -17,8 +20,14 @@ from reality import (
     Node,
     RealityError,
     RealityServer,
+    RedisStorage,
     ServerStatus,
+    SQLAlchemyStorage,
+    SQLiteStorage,
+    SQLStorage,
     Stats,
+    Storage,
+    StorageError,
     Subscription,
     SyncRequest,
     SyncResponse,
@@ -98,6 +107,23 @@ async def a_client() -> None:
         assert_type(await client.invalidate("posts", remote=True), dict[str, int])
         assert_type(client.get_server_status(), list[ServerStatus])
         AsyncRealityClient("http://localhost:3456", live="always")  # type: ignore[arg-type]
+
+
+def a_server_on_a_store(own: Storage) -> None:
+    """A store, one of one's own, or a URL."""
+    assert_type(RealityServer(storage=own), RealityServer)
+    RealityServer(storage="sqlite:///reality.db")
+    RealityServer(storage=SQLiteStorage("reality.db", busy_timeout_s=1.0))
+    RealityServer(storage=SQLStorage(url="postgresql://localhost/app", table_name="reality"))
+    RealityServer(storage=SQLAlchemyStorage(create_engine("sqlite:///reality.db")))
+    RealityServer(storage=RedisStorage("redis://localhost", prefix="reality"))
+    RealityServer(storage=DynamoDBStorage(table_name="reality", region_name="eu-west-1"))
+    RealityServer(storage=7)  # type: ignore[arg-type]
+
+
+def a_failing_store(error: StorageError) -> None:
+    """Every failure of a store may pass."""
+    assert_type(error.retryable, bool)
 
 
 def a_failure(error: RealityError) -> None:

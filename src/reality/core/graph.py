@@ -228,7 +228,7 @@ class Graph:
     def node(self, key: str) -> Node | None:
         """The metadata of a key; None if neither it nor a pattern above it was ever touched."""
         entries = self._ledger.entries((key, *ancestors(key)))
-        return self._node(key, entries) if any(entry.touches for entry in entries) else None
+        return self._node(key, entries) if entries else None
 
     def answer(
         self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()

@@ -20,9 +20,11 @@ class Entry(msgspec.Struct, gc=False):
     """One name in one origin; fields as in `Touched`, and the local position it was applied at.
 
     The same name's entries of other origins hang on `sibling`, so that the usual case, a single
-    origin, costs no container (and the garbage collector nothing: the chain has no cycles).
+    origin, costs no container (and the garbage collector nothing: the chain has no cycles). The name
+    is kept so that all logs share one string, however often the name is touched.
     """
 
+    name: str
     origin: str
     sequence: int
     touches: int
@@ -60,7 +62,7 @@ class Ledger:
         first = self.first_entries.get(name)
         entry = self.entry(name, origin)
         if entry is None:
-            entry = self.first_entries[name] = Entry(origin, 0, 0, "", 0, False, 0, first)
+            entry = self.first_entries[name] = Entry(name, origin, 0, 0, "", 0, False, 0, first)
         elif entry.sequence >= touched.sequence:
             return
         is_new = entry.sequence == 0
@@ -78,15 +80,15 @@ class Ledger:
             log = self._by_origin.get(origin)
             if log is None:
                 log = self._by_origin[origin] = RecencyLog(partial(self._is_last_touch, origin))
-            log.append(name, touched.sequence, is_new=is_new)
-        self._by_application.append(name, self.position, is_new=first is None)
+            log.append(entry.name, touched.sequence, is_new=is_new)
+        self._by_application.append(entry.name, self.position, is_new=first is None)
 
     def put_untouched(self, origin: str, name: str) -> None:
         """Keep that an origin has never touched a name, unless something is kept of it already."""
         if self.entry(name, origin) is None:
             first = self.first_entries.get(name)
             self.position += 1
-            self.first_entries[name] = Entry(origin, 0, 0, "", 0, False, self.position, first)
+            self.first_entries[name] = Entry(name, origin, 0, 0, "", 0, False, self.position, first)
             self._by_application.append(name, self.position, is_new=first is None)
 
     def drop_oldest(self, count: int) -> int:
@@ -111,12 +113,13 @@ class Ledger:
         return entry
 
     def entries(self, names: Iterable[str]) -> list[Entry]:
-        """What all origins did to these names."""
+        """What all origins did to these names; nothing, where nobody has touched one."""
         found = []
         for name in names:
             entry = self.first_entries.get(name)
             while entry is not None:
-                found.append(entry)
+                if entry.touches:
+                    found.append(entry)
                 entry = entry.sibling
         return found
 
@@ -143,5 +146,11 @@ class Ledger:
         return entry is not None and entry.sequence == sequence
 
     def _is_last_application(self, name: str, position: int) -> bool:
-        entries = self.entries((name,))
-        return bool(entries) and all(entry.applied <= position for entry in entries)
+        entry = self.first_entries.get(name)
+        if entry is None:
+            return False
+        while entry is not None:
+            if entry.applied > position:
+                return False
+            entry = entry.sibling
+        return True

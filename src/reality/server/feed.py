@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("reality.server")
 
-_PAGE_BATCHES = 1_000
+_PAGE_BATCHES = 200
 # A little more often than a look goes out of date, so that answers seldom have to wait for one.
 _PACE = 0.75
 # While nobody waits, answers see to it that they are up to date; this keeps the way short.

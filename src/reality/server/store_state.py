@@ -40,6 +40,7 @@ class StoreState(State):
         self._work: tuple[Feed, Writer] | None = None
         self._failure: StorageError | None = None
         self._looked_at = float("-inf")
+        self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
         super().__init__(server_id, limits)
         self._thread = LoopThread("reality-store")
@@ -69,10 +70,6 @@ class StoreState(State):
         Raises:
             StorageError: the store failed.
         """
-
-        def use(graph: StoreGraph) -> tuple[Answer, int]:
-            return graph.answer(known, cursor, hidden=hidden), graph.position
-
         with self._lock:
             graph = self._graph
             if (
@@ -81,7 +78,11 @@ class StoreState(State):
                 and not graph.is_behind(cursor)
                 and not graph.lacks(known)
             ):
-                return use(graph)
+                return graph.answer(known, cursor, hidden=hidden), graph.position
+
+        def use(graph: StoreGraph) -> tuple[Answer, int]:
+            return graph.answer(known, cursor, hidden=hidden), graph.position
+
         return await self._thread.call(self._use(known, use, cursor=cursor))
 
     async def node(self, key: str) -> Node | None:
@@ -176,6 +177,7 @@ class StoreState(State):
                 return False
             self._wake(graph, names)
             self._looked_at = max(self._looked_at, began)
+            self._fresh_until = self._looked_at + self._storage.feed_interval_s
             return True
 
     def succeed(self, began: float) -> None:
@@ -183,6 +185,7 @@ class StoreState(State):
         with self._lock:
             self._failure = None
             self._looked_at = began
+            self._fresh_until = began + self._storage.feed_interval_s
 
     def fail(self, error: StorageError) -> None:
         """The store failed: nobody is left hanging, everybody is told."""
@@ -201,8 +204,7 @@ class StoreState(State):
 
     def _is_fresh(self) -> bool:
         self._asked = True
-        age = monotonic() - self._looked_at
-        return self._failure is None and age < self._storage.feed_interval_s
+        return self._failure is None and monotonic() < self._fresh_until
 
     def _wake(self, graph: StoreGraph, names: Iterable[str]) -> None:
         self._woken += self._holding.wake(names)
@@ -300,4 +302,5 @@ class StoreState(State):
         self._graph = None
         self._failure = None
         self._looked_at = float("-inf")
+        self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
