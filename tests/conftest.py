@@ -57,3 +57,4 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of whoever runs the tests are not theirs."""
     monkeypatch.delenv("REALITY_URL", raising=False)
     monkeypatch.delenv("REALITY_TOKEN", raising=False)
+    monkeypatch.delenv("REALITY_STORE", raising=False)

@@ -11,22 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.running import COMMAND, TOKEN, is_refused, run
 from tests.support.processes import free_port, serving
-
-COMMAND = [sys.executable, "-m", "reality"]
-TOKEN = "correct-horse-battery"
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **environment},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +27,23 @@ def url() -> Iterator[str]:
         yield base
 
 
-def is_refused(result: subprocess.CompletedProcess[str], *words: str) -> bool:
-    """Whether a command failed with exactly one line that has these words, and printed nothing."""
-    line = result.stderr.strip()
-    return (
-        result.returncode == 1
-        and not result.stdout
-        and line.startswith("reality: ")
-        and "\n" not in line
-        and all(word in line for word in words)
-    )
-
-
-@pytest.mark.parametrize("command", ["serve", "invalidate", "watch", "get", "health", "demo"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve",
+        "invalidate",
+        "watch",
+        "get",
+        "health",
+        "demo",
+        "schema",
+        "store show",
+        "store new-lineage",
+    ],
+)
 def test_every_command_explains_itself(command: str) -> None:
     """`--help` succeeds and shows the usage."""
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
 
     assert result.returncode == 0
     assert "Usage:" in result.stdout
@@ -148,6 +135,10 @@ def test_refusals_are_one_line(url: str) -> None:
     assert is_refused(run("serve", "--token", "short"), "at least 8")
     assert is_refused(run("serve", "--server-id", "a b"), "server_id")
     assert is_refused(run("serve", "--base-path", "reality"), "base_path")
+    assert is_refused(run("serve", "--workers", "4"), "share", "--store sqlite:////path/reality.db")
+    secret = run("serve", "--store", "oracle://me:secret@db/x")
+    assert is_refused(secret, "oracle://db/x", "memory://")
+    assert "secret" not in secret.stderr
 
 
 def test_wrong_usage_is_2() -> None:
@@ -169,13 +160,14 @@ def test_serving_without_a_token_says_that_invalidation_is_off() -> None:
         env=environment,
     ) as server:
         assert server.stderr is not None
-        lines = [server.stderr.readline(), server.stderr.readline()]
+        lines = [server.stderr.readline() for _ in range(3)]
         refused = run("invalidate", "posts", "--url", f"{url}/live", "--token", TOKEN)
         server.terminate()
 
         assert f"{url}/live" in lines[0]
-        assert "--token" in lines[1]
-        assert "REALITY_TOKEN" in lines[1]
+        assert "memory" in lines[1]
+        assert "--token" in lines[2]
+        assert "REALITY_TOKEN" in lines[2]
         assert is_refused(refused, "403", "has no token")
         assert server.wait(timeout=10) == 0
 

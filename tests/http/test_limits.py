@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from reality import Limits, RealityServer
+from reality.server.store_state import StoreState
+from reality.testing.dictionary import DictStorage
+from reality.testing.faults import SlowStorage
 from tests.http.calling import BEARER, TOKEN, Caller, following, held, message
+from tests.server.asking import until
 
 Proof = Callable[[RealityServer, Caller], Awaitable[None]]
 
@@ -67,6 +71,27 @@ async def nodes_max(server: RealityServer, call: Caller) -> None:
     assert (await sync(call, request))["reset"]
 
 
+async def queued_names_max(server: RealityServer, _: Caller) -> None:
+    slow = SlowStorage(DictStorage())
+    shared = RealityServer("beta", storage=slow, token=TOKEN, limits=server.limits)
+    call = Caller(shared.asgi())
+    state = shared._state
+    assert isinstance(state, StoreState)
+    try:
+        await shared.start()
+        slow.hold("append")
+        calls = [asyncio.create_task(shared.invalidate("under way"))]
+        await until(lambda: slow.held == 1)
+        calls.append(asyncio.create_task(shared.invalidate("waits")))
+        await until(lambda: state._work is not None and len(state._work[1]._queue) == 1)
+        answer = await call.post("/reality/invalidate", {"keys": ["a"]}, headers=BEARER)
+        assert (503, "storage_busy") == answer.problem()[:2]
+        await state._thread.call(slow.release())
+        await asyncio.gather(*calls)
+    finally:
+        await shared.stop()
+
+
 async def page_nodes_max(server: RealityServer, call: Caller) -> None:
     await server.invalidate("a", "b")
     page = (await call("GET", "/reality/versions", query="limit=9")).json()
@@ -87,6 +112,7 @@ PROOFS: tuple[Proof, ...] = (
     waiters_per_client_max,
     waited_names_max,
     nodes_max,
+    queued_names_max,
     page_nodes_max,
     refetches_per_s,
 )

@@ -1,7 +1,9 @@
 """The command `reality`.
 
 app         the commands and their options
+serving     what serves: serve, demo
 talking     commands that ask a server: invalidate, get, health
+stores      commands that work on a store: store show, store new-lineage, invalidate --store
 watching    `reality watch`
 """
 

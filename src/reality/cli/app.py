@@ -8,13 +8,13 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
-from reality import RealityError, RealityServer, __version__
-from reality.cli import talking
+from reality import RealityError, __version__
+from reality.cli import serving, stores, talking
 from reality.cli.watching import Watch
 
 PORT = 3456
@@ -28,6 +28,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+store_app = typer.Typer(
+    name="store", help="Look after a store that servers share.", no_args_is_help=True
+)
+app.add_typer(store_app)
+
+_STORE_HELP = (
+    "Where nodes are kept: sqlite:////FILE, postgresql://, mysql://, redis://, dynamodb://"
+)
+Store = Annotated[
+    str, typer.Option("--store", envvar="REALITY_STORE", show_envvar=True, help=_STORE_HELP + ".")
+]
 Url = Annotated[
     str,
     typer.Option(
@@ -51,6 +62,13 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = PORT,
     token: Token = None,
+    store: Annotated[
+        str,
+        typer.Option("--store", envvar="REALITY_STORE", help=_STORE_HELP + " or memory://."),
+    ] = stores.MEMORY_URL,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that serve; they share the store.")
+    ] = 1,
     server_id: Annotated[
         str | None, typer.Option("--server-id", help="Names this server.", show_default="host name")
     ] = None,
@@ -62,15 +80,16 @@ def serve(
         typer.Option("--cors-origin", help="A page's origin that may call; may be repeated."),
     ] = None,
 ) -> None:
-    """Serve over HTTP, keeping nodes in memory, until interrupted."""
-    server = RealityServer(server_id, token=token, cors=cors_origin, base_path=base_path)
-    notes = [f"{server.server_id} listens on {_shown(host, port)}{base_path}"]
-    if token is None:
-        notes.append(
-            "invalidating over HTTP is off: turn it on with --token, or REALITY_TOKEN "
-            "in the environment"
-        )
-    _serve(server, server.asgi(), host, port, notes)
+    """Serve over HTTP until interrupted."""
+    options = serving.Options(
+        store=store,
+        server_id=server_id,
+        token=token,
+        base_path=base_path,
+        cors=cors_origin,
+        log_level=logging.getLogger().level,
+    )
+    serving.run(options, workers=workers, host=host, port=port)
 
 
 @app.command()
@@ -87,9 +106,9 @@ def demo(
 
     with tempfile.TemporaryDirectory(prefix="reality-demo-") as folder:
         application = demo_application(database or Path(folder) / "board.db")
-        address = _shown(host, port)
+        address = serving.shown(host, port)
         notes = [f"open {address} in two browser windows and post in one of them", "Ctrl-C ends"]
-        _serve(application.state.reality, application, host, port, notes)
+        serving.run_application(application.state.reality, application, host, port, notes)
 
 
 @app.command()
@@ -97,12 +116,19 @@ def invalidate(
     keys: Annotated[list[str], typer.Argument(help="Keys, or patterns such as 'posts:*'.")],
     url: Url = _DEFAULT_URL,
     token: Token = None,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", help="Write to this store instead; every server on it notices."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell a server that the data of these keys changed."""
-    if token is None:
+    """Tell a server, or its store, that the data of these keys changed."""
+    if store is not None:
+        versions = asyncio.run(stores.invalidate(store, keys))
+    elif token is None:
         _fail("invalidating needs a credential: give --token, or REALITY_TOKEN in the environment")
-    versions = asyncio.run(talking.invalidate(url, token, keys))
+    else:
+        versions = asyncio.run(talking.invalidate(url, token, keys))
     if as_json:
         _print(json.dumps({"invalidated": keys, "versions": versions}))
         return
@@ -156,6 +182,54 @@ def health(url: Url = _DEFAULT_URL, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def schema(
+    dialect: Annotated[
+        Literal["postgres", "mysql", "sqlite"],
+        typer.Option("--dialect", help="The database; mysql is MariaDB's too."),
+    ],
+    table: Annotated[
+        str, typer.Option("--table", help="What the names of the tables begin with.")
+    ] = "reality",
+) -> None:
+    """Print the SQL that makes a store's tables, for psql, mysql or sqlite3."""
+    from reality.storage.sql import schema_statements
+
+    for statement in schema_statements(dialect, table):
+        _print(f"{statement};")
+
+
+@store_app.command()
+def show(store: Store, as_json: Json = False) -> None:
+    """Show where a store stands."""
+    name, found = asyncio.run(stores.opening(store))
+    if as_json:
+        _print(json.dumps({"store": name, **stores.members(found)}))
+        return
+    for line in stores.lines(name, found):
+        _print(line)
+
+
+@store_app.command()
+def new_lineage(
+    store: Store,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Tell apart what a restored or copied store holds from what it held before.
+
+    After restoring a backup, and on the copy after copying a store: every client of its servers
+    then refetches once, and none goes on from what only the other history has.
+    """
+    name, found = asyncio.run(stores.opening(store))
+    if not yes and sys.stdin.isatty():
+        _print(f"{name} is {found.head.origin}. All clients of its servers will refetch once.")
+        typer.confirm("Give it a new lineage?", abort=True)
+    head = asyncio.run(stores.rotate(store, found.head.origin))
+    _print(f"before  {found.head.origin}")
+    _print(f"now     {head.origin}")
+    _print("servers notice by themselves, within their feed's interval; each client refetches once")
+
+
 def _version(is_asked: bool) -> None:
     if is_asked:
         _print(f"reality {__version__}")
@@ -172,7 +246,7 @@ def options(
     """Socketless real-time: tells clients when data changed, over plain HTTP."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format=serving.LOG_FORMAT,
     )
 
 
@@ -189,21 +263,6 @@ def run() -> None:
     except Exception as error:  # a person gets a line, --debug the whole story
         logging.getLogger("reality.cli").debug("the command failed", exc_info=error)
         _fail(f"{type(error).__name__}: {error}")
-
-
-def _serve(server: RealityServer, application: Any, host: str, port: int, notes: list[str]) -> None:
-    from reality.http.serving import serve as serve_application
-
-    def tell() -> None:
-        for note in notes:
-            print(note, file=sys.stderr, flush=True)
-
-    serve_application(application, host=host, port=port, on_start=tell, on_stop=server.end_waits)
-
-
-def _shown(host: str, port: int) -> str:
-    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _print(text: str) -> None:

@@ -20,8 +20,8 @@ class Entry(msgspec.Struct, gc=False):
     """One name in one origin; fields as in `Touched`, and the local position it was applied at.
 
     The same name's entries of other origins hang on `sibling`, so that the usual case, a single
-    origin, costs no container (and the garbage collector nothing: the chain has no cycles). The name
-    is kept so that all logs share one string, however often the name is touched.
+    origin, costs no container (and the garbage collector nothing: the chain has no cycles). The
+    name is kept so that all logs share one string, however often it is touched.
     """
 
     name: str

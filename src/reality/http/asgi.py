@@ -106,7 +106,12 @@ class RealityApplication:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self._server.start()
+                try:
+                    await self._server.start()
+                except RealityError as error:
+                    # Of an exception servers make that the application knows no lifespan.
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._server.stop()

@@ -31,7 +31,6 @@ from reality.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
-    NotReady,
     ProtocolError,
     RealityError,
     RemoteError,
@@ -159,9 +158,7 @@ async def health(server: RealityServer, request: Request) -> Response:
 
 async def ready(server: RealityServer, request: Request) -> Response:
     """`GET /ready`."""
-    if not server.is_ready:
-        reason = "" if server.stats().is_storage_healthy else ": its store failed"
-        raise NotReady(f"the server {server.server_id} is not ready to answer syncs{reason}")
+    server.check_ready()
     return Response(b'{"ready":true}')
 
 

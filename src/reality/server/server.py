@@ -31,7 +31,6 @@ from reality.server.workers import (
     SoleWorker,
     check_sole_worker,
     claim_at_start,
-    is_sole_worker,
     release,
 )
 from reality.storage.base import BlockingStorage, Storage
@@ -250,8 +249,27 @@ class RealityServer:
     @property
     def is_ready(self) -> bool:
         """Whether syncs are answered, and held where they ask for it."""
-        is_sole = not self._has_own_nodes or is_sole_worker()
-        return self._ready and self._holds and self._state.is_healthy and is_sole
+        try:
+            self.check_ready()
+        except NotReady:
+            return False
+        return True
+
+    def check_ready(self) -> None:
+        """Raise unless syncs are answered, and held where they ask for it.
+
+        Raises:
+            NotReady: the text says why not; the store's name is left to the log.
+        """
+        if self._has_own_nodes:
+            check_sole_worker()
+        reason = ""
+        if not (self._ready and self._holds):
+            reason = "it was stopped"
+        elif not self._state.is_healthy:
+            reason = "its store failed, as its log says"
+        if reason:
+            raise NotReady(f"the server {self.server_id} is not ready to answer syncs: {reason}")
 
     @property
     def may_hold(self) -> bool:

@@ -177,25 +177,10 @@ class SoleWorker:
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         """ASGI's entry point."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
-            return
         address = _address(scope.get("server"))
         if address is not None and not _claims.is_known(address):
             _look_at(address)
         await self._application(scope, receive, send)
-
-    async def _lifespan(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        try:
-            await self._application(scope, receive, send)
-        except NotReady as error:
-            # Of an exception servers make that the application knows no lifespan, and go on.
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
 
 
 def _look_at(address: str) -> None:

@@ -53,9 +53,7 @@ def open_storage(url: str) -> Storage:
     if scheme == "sqlite":
         return _sqlite(url)
     if scheme in ("postgresql", "postgres", "mysql", "mariadb"):
-        from reality.storage.sql import SQLStorage
-
-        return SQLStorage(url=url)
+        return _sql(url)
     if scheme in ("redis", "rediss", "unix", "valkey", "valkeys"):
         from reality.storage.redis import RedisStorage
 
@@ -78,6 +76,19 @@ def _sqlite(url: str) -> Storage:
     from reality.storage.sqlite import SQLiteStorage
 
     return SQLiteStorage(unquote(parts.path[1:]))
+
+
+def _sql(url: str) -> Storage:
+    from reality.storage.sql import SQLStorage
+
+    try:
+        return SQLStorage(url=url)
+    except ValueError as error:
+        # Its text may have a part of the password, where a character of that was not escaped.
+        raise ValueError(
+            f"{_shown(url)!r} names no database: check host and port, and write special characters "
+            "of user and password as %XX"
+        ) from error
 
 
 def _dynamodb(url: str) -> Storage:
