@@ -7,6 +7,9 @@ PYTHON ?=
 # Where the demo listens: `make demo PORT=8001` if another program has this one.
 PORT ?= 8000
 
+# How many processes run the tests.
+JOBS ?= 2
+
 VENV := .venv/made
 PEER := tests/peers/node
 RUN := .venv/bin/python -m
@@ -22,8 +25,8 @@ help: ## this list
 demo: $(VENV) ## a small board for several people, served here; open it in two windows
 	@.venv/bin/reality demo --port $(PORT)
 
-test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (under 8 minutes)
-	@$(RUN) pytest
+test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (about 10 minutes)
+	@$(RUN) pytest -n $(JOBS) --dist loadfile
 
 quick: $(VENV) ## the tests that start no server, browser or other program (under 40 seconds)
 	@$(RUN) pytest -q -m 'not slow' --hypothesis-profile=quick

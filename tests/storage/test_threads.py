@@ -78,8 +78,9 @@ def blocking() -> Iterator[Recording]:
     recording.may_append.set()
 
 
-def lanes() -> list[str]:
-    return sorted(t.name for t in threading.enumerate() if t.name.startswith("reality-"))
+def lanes(before: set[threading.Thread]) -> list[str]:
+    """The threads that were started since; those of other tests may end at any time."""
+    return sorted(each.name for each in threading.enumerate() if each not in before)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -161,16 +162,17 @@ async def test_a_cancelled_call_that_has_not_begun_is_not_made(blocking: Recordi
 
 async def test_threads_live_from_open_to_close(blocking: Recording) -> None:
     """No thread is started before `open`, and none is left after `close`, which may come twice."""
+    before = set(threading.enumerate())
     storage = ThreadedStorage(blocking)
-    assert [] == lanes()
+    assert [] == lanes(before)
 
     for _ in range(2):
         await storage.open()
         await storage.open()
-        assert ["reality-read", "reality-write"] == lanes()
+        assert ["reality-read", "reality-write"] == lanes(before)
         await storage.close()
         await storage.close()
-        wait_until(lambda: lanes() == [])
+        wait_until(lambda: lanes(before) == [])
 
 
 async def test_a_store_that_is_not_open_says_so(blocking: Recording) -> None:
@@ -186,6 +188,7 @@ async def test_a_store_that_is_not_open_says_so(blocking: Recording) -> None:
 
 async def test_a_dropped_store_leaves_no_thread(blocking: Recording) -> None:
     """A store that nobody has closed ends its threads when it is collected."""
+    before = set(threading.enumerate())
     storage = ThreadedStorage(blocking)
     await storage.open()
     assert await storage.append([BATCH])
@@ -193,7 +196,7 @@ async def test_a_dropped_store_leaves_no_thread(blocking: Recording) -> None:
     del storage
     gc.collect()
 
-    wait_until(lambda: lanes() == [])
+    wait_until(lambda: lanes(before) == [])
 
 
 def test_a_call_that_never_returns_does_not_keep_the_process() -> None:
