@@ -96,9 +96,9 @@ class Crowd:
         self._stack.callback(self._end, process)
         return process
 
-    def readers(self) -> list[subprocess.Popen[str]]:
+    def readers(self, number: int = 2) -> list[subprocess.Popen[str]]:
         """Servers with a waiting client each, once they are ready."""
-        started = [self.start("read", self.url) for _ in range(READERS)]
+        started = [self.start("read", self.url) for _ in range(number)]
         for process in started:
             assert "ready\n" == output(process).readline()
         return started
@@ -175,7 +175,7 @@ def stored(url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 def test_writers_and_servers_agree(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """I1, I4, I5: nothing is lost, nothing counted twice, no sequence seen before a smaller one."""
     with Crowd(place.url) as crowd:
-        readers = crowd.readers()
+        readers = crowd.readers(READERS)
         writers = crowd.writers(place.touches)
         together(*(partial(crowd.count, writer) for writer in writers))
 

@@ -34,7 +34,7 @@ NEVER = 10**9
 
 
 class TestDynamoDB(StorageContract):
-    load = Load(appends=9, names=150, log=240, batches=80)
+    load = Load(appends=6, names=101, log=120, batches=60)
 
     @pytest.fixture(autouse=True)
     def _server(

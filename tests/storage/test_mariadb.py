@@ -287,7 +287,3 @@ class MariaDBContract(ContractByURL):
 
 class TestPyMySQL(MariaDBContract):
     pass
-
-
-class TestAsyncmy(MariaDBContract):
-    driver = "asyncmy"

@@ -60,20 +60,13 @@ class BareContract(StorageContract):
         return storage
 
 
-class OnPostgres(BareContract):
+class TestAsyncpg(BareContract):
+    __test__ = True
+    executor = Asyncpg
+
     @pytest.fixture(autouse=True)
     def server(self, postgres: PostgresServer) -> None:
         self.new_url = postgres.new_database  # type: ignore[method-assign]
-
-
-class TestPsycopg(OnPostgres):
-    __test__ = True
-    executor = Psycopg
-
-
-class TestAsyncpg(OnPostgres):
-    __test__ = True
-    executor = Asyncpg
 
 
 class TestPyMySQL(BareContract):

@@ -263,9 +263,3 @@ class TestPostgres(DjangoContract):
     @pytest.fixture(autouse=True)
     def _make(self, make_postgres: MakeDatabase) -> None:
         self.make = make_postgres
-
-
-class TestMariaDB(DjangoContract):
-    @pytest.fixture(autouse=True)
-    def _make(self, make_mariadb: MakeDatabase) -> None:
-        self.make = make_mariadb

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from reality.core.changelog import Appended, Batch, Changes, Head, Listing, Opening
 from reality.core.delta import Touched
@@ -13,6 +13,7 @@ from reality.storage.sql.executors import (
     BlockingExecutor,
     is_async,
 )
+from reality.storage.sql.notify import Hints
 from reality.storage.sql.operations import Operations
 from reality.storage.sql.runners import AsyncSQL, BlockingSQL
 from reality.storage.sql.statements import DEFAULT_TABLE_NAME, Statements
@@ -20,6 +21,7 @@ from reality.storage.threads import ThreadedStorage
 
 if TYPE_CHECKING:
     from reality.storage.sqlalchemy import Bound
+    from reality.storage.sqlalchemy.engines import AnyEngine
 
 
 class SQLStorage:
@@ -36,12 +38,16 @@ class SQLStorage:
         dialect: "postgres", "mysql" (also for MariaDB) or "sqlite"; with an executor only.
         table_name: what the names of the tables begin with; may have a schema, `schema.name`.
         create: whether `open` makes tables that are missing.
+        notify: whether this store, in PostgreSQL, tells the others by NOTIFY when it has appended,
+            and hears of them; not with an executor. It then is a `Hinting` too.
 
     Raises:
-        ValueError: none or several of the three, a missing or unknown dialect, no table name, or a
-            database of another kind.
+        ValueError: none or several of the three, a missing or unknown dialect, no table name, a
+            database of another kind, or `notify` where that cannot be.
         MissingDependency: SQLAlchemy or the driver is not installed.
     """
+
+    hinted: Callable[[], Coroutine[Any, Any, None]]
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class SQLStorage:
         dialect: str | None = None,
         table_name: str = DEFAULT_TABLE_NAME,
         create: bool = True,
+        notify: bool = False,
     ) -> None:
         bound = url if engine is None else engine
         if sum(each is not None for each in (engine, url, executor)) != 1:
@@ -59,17 +66,30 @@ class SQLStorage:
         if executor is not None:
             if dialect is None:
                 raise ValueError("an executor= needs a dialect=: 'postgres', 'mysql' or 'sqlite'")
+            if notify:
+                raise ValueError(
+                    "notify=True needs engine= or url=: an executor runs statements, but cannot "
+                    "wait for notifications"
+                )
             name = f"the {dialect} store {table_name!r}"
+            new_engine = None
         else:
             if dialect is not None:
                 raise ValueError("dialect= goes with executor=: an engine or a URL has its own")
             from reality.storage.sqlalchemy import engine_executor
 
             assert bound is not None
-            executor, dialect, where = engine_executor(bound)
+            executor, dialect, where, new_engine = engine_executor(bound)
             name = f"the store {where} ({table_name})"
-        operations = Operations(Statements(dialect, table_name), name=name, may_create=create)
+        statements = Statements(dialect, table_name)
+        operations = Operations(statements, name=name, may_create=create)
         self._storage = _storage(executor, operations, owns=bound is not None)
+        self._hints: Hints | None = None
+        if notify:
+            assert new_engine is not None
+            self._hints = _hints(new_engine, statements, name)
+            # An attribute of this one object: that is how `isinstance(…, Hinting)` finds out.
+            self.hinted = self._hints.hinted
 
     @property
     def name(self) -> str:
@@ -92,7 +112,10 @@ class SQLStorage:
 
     async def append(self, batches: Sequence[Batch]) -> Appended:
         """See `Storage.append`."""
-        return await self._storage.append(batches)
+        appended = await self._storage.append(batches)
+        if self._hints is not None:
+            self._hints.send()
+        return appended
 
     async def changes(self, after: int, *, limit: int) -> Changes:
         """See `Storage.changes`."""
@@ -112,6 +135,8 @@ class SQLStorage:
 
     async def close(self) -> None:
         """See `Storage.close`."""
+        if self._hints is not None:
+            await self._hints.close()
         await self._storage.close()
 
 
@@ -122,3 +147,14 @@ def _storage(
         return AsyncSQL(cast("AsyncExecutor", executor), operations, owns=owns)
     blocking = BlockingSQL(cast("BlockingExecutor", executor), operations, owns=owns)
     return ThreadedStorage(blocking)
+
+
+def _hints(new_engine: Callable[[], AnyEngine], statements: Statements, name: str) -> Hints:
+    if statements.dialect.name != "postgres":
+        raise ValueError(
+            f"notify=True needs PostgreSQL, and {name} is in {statements.dialect.name}: leave "
+            "notify= out, as the feed does without"
+        )
+    from reality.storage.sqlalchemy.lines import line_opener
+
+    return Hints(line_opener(new_engine), statements, name)

@@ -6,6 +6,8 @@ be a part of the application's transactions. The application's pool is never tou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -38,11 +40,13 @@ class Connected(NamedTuple):
         executor: runs statements on connections of its own; the store closes it.
         dialect: "postgres", "mysql" or "sqlite".
         name: what errors and logs call the store; without credentials.
+        new_engine: makes another engine like the executor's, with an empty pool.
     """
 
     executor: EngineExecutor | AsyncEngineExecutor
     dialect: str
     name: str
+    new_engine: Callable[[], AnyEngine]
 
 
 def engine_executor(bound: Bound | URL | str) -> Connected:
@@ -69,13 +73,13 @@ def engine_executor(bound: Bound | URL | str) -> Connected:
     _check_shareable(core.url)
     _check_multipliable(core.pool)
     session = SESSIONS[dialect]
-    own = _own_engine(core, session)
+    own = _own_engine(engine, session)
     executor: EngineExecutor | AsyncEngineExecutor
-    if isinstance(engine, AsyncEngine):
-        executor = AsyncEngineExecutor(AsyncEngine(own), session.begin)
+    if isinstance(own, AsyncEngine):
+        executor = AsyncEngineExecutor(own, session.begin)
     else:
         executor = EngineExecutor(own, session.begin)
-    return Connected(executor, dialect, _name(core.url))
+    return Connected(executor, dialect, _name(core.url), partial(_own_engine, engine, session))
 
 
 def _engine_of(bound: Bound | URL | str) -> AnyEngine:
@@ -134,9 +138,10 @@ def _check_multipliable(pool: Pool) -> None:
         )
 
 
-def _own_engine(engine: Engine, session: Session) -> Engine:
+def _own_engine(engine: AnyEngine, session: Session) -> AnyEngine:
     """An engine over a pool of its own, with the events of the application's pool."""
-    own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
+    core = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    own = Engine(core.pool.recreate(), core.dialect, core.url, hide_parameters=True)
 
     def prepare(connection: DBAPIConnection, _record: object) -> None:
         own.dialect.set_isolation_level(connection, "AUTOCOMMIT")
@@ -148,4 +153,4 @@ def _own_engine(engine: Engine, session: Session) -> Engine:
             cursor.close()
 
     event.listen(own, "connect", prepare)
-    return own
+    return own if core is engine else AsyncEngine(own)

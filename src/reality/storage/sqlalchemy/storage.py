@@ -18,13 +18,19 @@ class SQLAlchemyStorage(SQLStorage):
         table_name: what the names of the tables begin with; may have a schema, `schema.name`.
         create: whether `open` makes tables that are missing. False where Alembic makes them, from
             `reality_tables`.
+        notify: see `SQLStorage`.
 
     Raises:
         ValueError: the engine is for another kind of database, its connections cannot be
-            multiplied (SQLite in memory), or no table name.
+            multiplied (SQLite in memory), no table name, or one that cannot `notify`.
     """
 
     def __init__(
-        self, bound: Bound, *, table_name: str = DEFAULT_TABLE_NAME, create: bool = True
+        self,
+        bound: Bound,
+        *,
+        table_name: str = DEFAULT_TABLE_NAME,
+        create: bool = True,
+        notify: bool = False,
     ) -> None:
-        super().__init__(engine=bound, table_name=table_name, create=create)
+        super().__init__(engine=bound, table_name=table_name, create=create, notify=notify)
