@@ -196,7 +196,7 @@ class Simulation:
 
 @pytest.mark.parametrize("nodes_max", [1_000, 3])
 @pytest.mark.parametrize("fault_rate", [0.0, 0.1])
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(20))
 async def test_no_change_is_lost_on_a_shared_store(
     number: int, fault_rate: float, nodes_max: int
 ) -> None:

@@ -39,7 +39,6 @@ class StoreState(State):
         self._told = Told()
         self._work: tuple[Feed, Writer] | None = None
         self._failure: StorageError | None = None
-        self._looked_at = float("-inf")
         self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
         super().__init__(server_id, limits)
@@ -176,15 +175,13 @@ class StoreState(State):
             if graph is None or names is None:
                 return False
             self._wake(graph, names)
-            self._looked_at = max(self._looked_at, began)
-            self._fresh_until = self._looked_at + self._storage.feed_interval_s
+            self._fresh_until = max(self._fresh_until, began + self._storage.feed_interval_s)
             return True
 
     def succeed(self, began: float) -> None:
         """A look that began at this moment of the monotonic clock has gone well."""
         with self._lock:
             self._failure = None
-            self._looked_at = began
             self._fresh_until = began + self._storage.feed_interval_s
 
     def fail(self, error: StorageError) -> None:
@@ -263,14 +260,15 @@ class StoreState(State):
         is_ours = server_id in (None, self._server_id, origin)
         reset = not (is_ours and 0 <= since <= position)
         page = await self._storage.scan(0 if reset else since, limit=limit)
+        last = page.touched[-1].sequence if page.touched else position
         names = [touched.name for touched in page.touched]
         changed = await self._use(names, lambda graph: [graph.listed(name) for name in names])
         return VersionsResponse(
             server_id=self._server_id,
             origin=origin,
-            max_version=position,
+            max_version=max(position, last),
             changed=changed,
-            since=page.touched[-1].sequence if page.touched else position,
+            since=last,
             more=page.more,
             reset=reset,
             timestamp=wall_clock_ms(),
@@ -301,6 +299,5 @@ class StoreState(State):
             self._told = self._graph.told
         self._graph = None
         self._failure = None
-        self._looked_at = float("-inf")
         self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
