@@ -231,8 +231,13 @@ class MissingDependency(RealityError, ImportError):
 
     code = "missing_dependency"
 
-    def __init__(self, package: str, *, extra: str, needed_for: str) -> None:
+    def __init__(
+        self, package: str, *, extra: str, needed_for: str, install: str | None = None
+    ) -> None:
+        self.package = package
+        # `install` names what no extra brings; the extra then brings another that does as well.
+        way = f"pip install 'reality-sync[{extra}]'"
         super().__init__(
-            f"{needed_for} needs the package {package!r}, which is not installed. "
-            f"Install it with: pip install 'reality-sync[{extra}]'"
+            f"{needed_for} needs the package {package!r}, which is not installed. Install it with: "
+            + (way if install is None else f"pip install {install} (the usual one is in: {way})")
         )

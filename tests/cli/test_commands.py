@@ -137,7 +137,7 @@ def test_refusals_are_one_line(url: str) -> None:
     assert is_refused(run("serve", "--base-path", "reality"), "base_path")
     assert is_refused(run("serve", "--workers", "4"), "share", "--store sqlite:////path/reality.db")
     secret = run("serve", "--store", "oracle://me:secret@db/x")
-    assert is_refused(secret, "oracle://db/x", "memory://")
+    assert is_refused(secret, "oracle://db", "memory://")
     assert "secret" not in secret.stderr
 
 

@@ -6,19 +6,25 @@ import json
 import os
 import pty
 import shutil
+import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from reality import RealityServer
 from reality.storage.sql.dialects import DIALECTS
+from reality.storage.sql.failures import schema_missing_text
+from reality.storage.sql.statements import Statements
 from tests.cli.running import COMMAND, TOKEN, is_refused, run, variables
 from tests.support.processes import free_port, serving
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_a_new_lineage(store: str, url: str) -> None:
     """I4: after `new-lineage` the origin is another and no version is lower; servers follow."""
     before = shown(store)
     version = json.loads(run("get", "posts", "--json", "--url", url).stdout)["version"]
-    told = run("store", "new-lineage", "--store", store)
+    told = run("store", "new-lineage", "--store", store, "--yes")
     after = shown(store)
 
     assert 0 == told.returncode
@@ -95,7 +101,7 @@ def test_a_new_lineage(store: str, url: str) -> None:
 def test_a_copy_gets_another_lineage_than_its_original(store: str, path: Path) -> None:
     """I1: of a copied file, the copy is told apart and the original stays what it was."""
     copy = shutil.copy(path, path.with_name("copy.db"))
-    run("store", "new-lineage", "--store", f"sqlite:///{copy}")
+    run("store", "new-lineage", "--store", f"sqlite:///{copy}", "--yes")
 
     assert shown(store)["origin"] != shown(f"sqlite:///{copy}")["origin"]
 
@@ -118,10 +124,82 @@ def test_on_a_terminal_new_lineage_asks(store: str, answer: bytes, status: int) 
     assert 0 == run("store", "new-lineage", "--store", store, "--yes").returncode
 
 
+def test_without_a_terminal_new_lineage_needs_yes(store: str) -> None:
+    """Where nobody can be asked, nothing is done without `--yes`."""
+    before = shown(store)
+
+    assert is_refused(run("store", "new-lineage", "--store", store), "--yes")
+    assert before == shown(store)
+
+
+COMMANDS_ON_STORES = [
+    ("store", "show"),
+    ("store", "new-lineage", "--yes"),
+    ("invalidate", "posts"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS_ON_STORES)
+def test_where_there_is_no_store_none_is_made(command: tuple[str, ...], tmp_path: Path) -> None:
+    """Commands that look after a store leave a database without one as it is."""
+    with closing(sqlite3.connect(tmp_path / "app.db")) as database, database:
+        database.execute("CREATE TABLE posts (id INTEGER)")
+    refused = run(*command, "--store", f"sqlite:///{tmp_path}/app.db")
+    with closing(sqlite3.connect(tmp_path / "app.db")) as database:
+        tables = database.execute("SELECT name FROM sqlite_master").fetchall()
+
+    assert is_refused(refused, "there is no store here")
+    assert [("posts",)] == tables
+
+
+@pytest.mark.slow
+def test_where_there_are_no_keys_none_are_made(redis_server: RedisServer) -> None:
+    """In a Redis, too, only servers make a store."""
+    for command in COMMANDS_ON_STORES:
+        refused = run(*command, "--store", redis_server.url)
+        assert is_refused(refused, "there is no store here")
+    with Redis.from_url(redis_server.url) as client:
+        assert 0 == client.dbsize()
+
+
+def test_the_command_that_an_error_names_runs(tmp_path: Path) -> None:
+    """What the error for missing tables tells people to run, they can run."""
+    text = schema_missing_text("it", "none", Statements("sqlite", "live"))
+    command = text.partition("`")[2].partition("`")[0].split()
+
+    made = run(*command[1:])
+    assert "reality" == command[0]
+    assert 0 == made.returncode
+    assert "live_store" in made.stdout
+
+
+def test_an_interrupted_command_ends_at_once(store: str, path: Path) -> None:
+    """Ctrl-C does not wait for a database that somebody else has locked."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with subprocess.Popen(
+            [*COMMAND, "--debug", "invalidate", "posts", "--store", store],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables(),
+        ) as blocked:
+            assert blocked.stderr is not None
+            # Of asyncio: the loops of the command, and of the server within it.
+            first = blocked.stderr.readline() + blocked.stderr.readline()
+            blocked.send_signal(signal.SIGINT)
+            before_s = time.monotonic()
+            _, rest = blocked.communicate(timeout=20)
+
+    assert 130 == blocked.returncode
+    assert time.monotonic() - before_s < 2
+    assert "Traceback" not in first + rest
+
+
 @pytest.mark.parametrize("table", ["reality", "live"])
 def test_the_schema_is_what_the_database_takes(tmp_path: Path, table: str) -> None:
     """`reality schema` prints statements that SQLite runs as they are, and that a store accepts."""
-    text = run("schema", "--dialect", "sqlite", "--table", table).stdout
+    text = run("schema", "--dialect", "sqlite", "--table-name", table).stdout
     with closing(sqlite3.connect(tmp_path / "made.db")) as database:
         database.executescript(text)
         made = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}

@@ -187,6 +187,7 @@ class Simulation:
         try:
             for server in self.servers:
                 while not server._state.is_healthy:
+                    await server.probe()
                     await asyncio.sleep(0.001)
             yield
         finally:
@@ -213,7 +214,9 @@ async def test_no_change_is_lost_on_a_shared_store(
             await reader.sync()
             lost = {key for key in KEYS if reader.held.get(key, 0) != simulation.data[key]}
             assert not lost, f"I1: {reader.client_id} was not told of {lost}"
+        for server in simulation.servers * 2:
+            await Asker(server, *KEYS).ask()  # each finds out what became of the store
         for reader in simulation.readers:
-            await reader.sync()  # what another reader's last look has found out
+            await reader.sync()
             again = await reader.sync()
             assert {} == again.changed, "I2: told again"

@@ -15,6 +15,7 @@ from reality.errors import (
     StorageBusy,
     StorageDenied,
     StorageError,
+    StorageFull,
     StorageSchemaMismatch,
     StorageUnavailable,
 )
@@ -287,6 +288,68 @@ async def test_a_failing_store_is_said_and_got_over(kind: type[StorageError]) ->
         await eventually(lambda: server.is_ready)
         await server.invalidate("posts")
         assert {"posts"} == (await asker.ask()).changed.keys()
+
+
+async def test_a_store_that_cannot_be_written_is_said_and_got_over() -> None:
+    """Waits are ended and no more are begun, reading goes on, and the touch is made up for."""
+    faulty = FaultyStorage(DictStorage())
+    async with servers(faulty, faulty) as (server, other):
+        asker = await Asker(server, "posts").caught_up()
+        held = asyncio.create_task(asker.ask(wait=LONG_WAIT_MS))
+        await eventually(lambda: server.stats().waiters == 1)
+        for _ in range(3):
+            faulty.fail_next("append", StorageFull("no room, a test wants it so"))
+
+        with pytest.raises(StorageFull):
+            await server.invalidate("posts")
+        assert {} == (await asyncio.wait_for(held, PATIENCE_S)).changed
+        assert not server.is_ready
+        with pytest.raises(StorageFull):
+            await asker.ask(wait=LONG_WAIT_MS)
+        assert {} == (await asker.ask()).changed
+
+        await eventually(lambda: server.is_ready)
+        assert {"posts"} == (await asker.ask()).changed.keys()
+        other_asker = Asker(other, "posts")
+        await other_asker.ask()
+        assert asker.known == other_asker.known
+
+
+async def test_a_store_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A touch, a wait and a probe end although the store never answers."""
+    monkeypatch.setattr("reality.server.feed.DEADLINE_S", 0.2)
+    monkeypatch.setattr("reality.server.writer.DEADLINE_S", 0.2)
+    slow = SlowStorage(DictStorage())
+    async with servers(slow) as (server,):
+        asker = await Asker(server, "posts").caught_up()
+        held = asyncio.create_task(asker.ask(wait=LONG_WAIT_MS))
+        await eventually(lambda: server.stats().waiters == 1)
+        slow.hold()
+
+        with pytest.raises(StorageUnavailable, match="has not answered"):
+            await asyncio.wait_for(server.invalidate("posts"), PATIENCE_S)
+        with pytest.raises(StorageUnavailable, match="has not answered"):
+            await asyncio.wait_for(held, PATIENCE_S)
+        assert not server.is_ready
+
+        state = server._state
+        assert isinstance(state, StoreState)
+        await state._thread.call(slow.release())
+        await eventually(lambda: server.is_ready)
+
+
+async def test_a_server_is_ready_once_its_store_was_opened() -> None:
+    """Whoever asks for a server's health before anything else gets the truth."""
+    faulty = FaultyStorage(DictStorage())
+    async with servers(faulty) as (server,):
+        with broken(faulty, StorageUnavailable("the store is not there yet")):
+            await server.probe()
+            assert not server.is_ready
+        await eventually(lambda: server.is_ready)
+    async with servers(DictStorage()) as (server,):
+        assert not server.is_ready
+        await server.probe()
+        assert server.is_ready
 
 
 async def test_an_append_whose_answer_was_lost_loses_nothing() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from msgspec import UNSET
 
 from reality import RealityServer
-from reality.errors import RealityError, StorageUnavailable
+from reality.errors import RealityError
 from reality.server.store_state import StoreState
 from reality.storage.opening import open_storage
 
@@ -41,10 +41,8 @@ async def write(url: str, count: int, seed: int) -> None:
             while True:
                 try:
                     await server.invalidate(key)
-                except StorageUnavailable:
-                    print(f"?{key}", flush=True)
                 except RealityError:
-                    pass
+                    print(f"?{key}", flush=True)
                 else:
                     print(key, flush=True)
                     break

@@ -97,10 +97,10 @@ async def test_a_wrong_password_is_denied(mariadb: MariaDBServer, driver: str) -
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_missing_database_is_named(mariadb: MariaDBServer, driver: str) -> None:
-    """Without the database the store is unavailable, and the error says which one is missing."""
+    """Without the database the error says which one is missing, and to make it."""
     storage = SQLStorage(url=by(driver, mariadb.url(database="nowhere")))
 
-    with pytest.raises(StorageUnavailable, match=r"Unknown database 'nowhere'"):
+    with pytest.raises(StorageSchemaMissing, match=r"Unknown database 'nowhere'"):
         await storage.open()
 
     await storage.close()

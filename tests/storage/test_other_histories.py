@@ -108,6 +108,22 @@ async def test_a_file_is_replaced(tmp_path: Path) -> None:
         await go_back(servers, lambda: copy_database(file, backup), replace)
 
 
+async def test_a_file_is_overwritten(tmp_path: Path) -> None:
+    """I1: a copy is written into the file, whose log and index were removed."""
+    file, backup = tmp_path / "reality.db", tmp_path / "backup.db"
+
+    def overwrite() -> None:
+        for suffix in ("-wal", "-shm"):
+            file.with_name(file.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(backup, file)
+
+    async with two_servers(f"sqlite:///{file}") as servers:
+        await go_back(servers, lambda: copy_database(file, backup), overwrite)
+
+    with closing(sqlite3.connect(file)) as connection:
+        assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
+
+
 async def test_a_copied_file_is_another_deployment(tmp_path: Path) -> None:
     """I1: a client that goes from one to the other and back is reset each time."""
     file, clone = tmp_path / "reality.db", tmp_path / "clone.db"

@@ -91,10 +91,10 @@ async def test_a_wrong_password_is_denied(postgres: PostgresServer, driver: str)
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_a_missing_database_is_named(postgres: PostgresServer, driver: str) -> None:
-    """Without the database the store is unavailable, and the error says which one is missing."""
+    """Without the database the error says which one is missing, and to make it."""
     storage = SQLStorage(url=by(driver, postgres.url(database="nowhere")))
 
-    with pytest.raises(StorageUnavailable, match=r"nowhere.*does not exist"):
+    with pytest.raises(StorageSchemaMissing, match=r"nowhere.*does not exist"):
         await storage.open()
 
     await storage.close()

@@ -39,6 +39,7 @@ def kind(error: BaseException, dialect: str = "postgres") -> type[StorageError]:
 POSTGRES = [
     (psycopg.errors.UndefinedTable, StorageSchemaMissing),
     (psycopg.errors.InvalidSchemaName, StorageSchemaMissing),
+    (psycopg.errors.InvalidCatalogName, StorageSchemaMissing),
     (psycopg.errors.UndefinedColumn, StorageSchemaMismatch),
     (psycopg.errors.InsufficientPrivilege, StorageDenied),
     (psycopg.errors.ReadOnlySqlTransaction, StorageDenied),
@@ -86,6 +87,7 @@ def test_errors_of_asyncpg(error: type[Exception], expected: type[StorageError])
     ("number", "expected"),
     [
         (1146, StorageSchemaMissing),
+        (1049, StorageSchemaMissing),
         (1054, StorageSchemaMismatch),
         (1045, StorageDenied),
         (1142, StorageDenied),
@@ -128,6 +130,8 @@ def test_codes_of_sqlite(code: int, expected: type[StorageError]) -> None:
     ("text", "expected"),
     [
         ('connection failed: FATAL:  password authentication failed for user "me"', StorageDenied),
+        ('connection failed: FATAL:  role "me" does not exist', StorageDenied),
+        ('connection failed: FATAL:  database "app" does not exist', StorageSchemaMissing),
         ("connection failed: FATAL:  sorry, too many clients already", StorageBusy),
         ("connection failed: Connection refused", StorageUnavailable),
     ],
@@ -165,6 +169,51 @@ def test_wrapped_errors_are_unwrapped() -> None:
         assert "permission denied for table reality_store" in str(found)
         assert "secret" not in str(found)
         assert "GRANT SELECT, INSERT, UPDATE, DELETE ON reality_store" in str(found)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.InvalidCatalogName("words"),
+        psycopg.OperationalError('connection failed: FATAL:  database "app" does not exist'),
+        asyncpg.InvalidCatalogNameError('database "app" does not exist'),
+        pymysql.err.OperationalError(1049, "Unknown database 'app'"),
+    ],
+)
+def test_a_missing_database_is_to_be_made(error: Exception) -> None:
+    """Where there is no database, none of its tables can be made."""
+    text = str(mapped(error))
+
+    assert "make the database first" in text
+    assert "reality schema" not in text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError('FATAL:  password authentication failed for user "me"'),
+        psycopg.errors.InvalidPassword("words"),
+        asyncpg.InvalidAuthorizationSpecificationError("words"),
+        pymysql.err.OperationalError(1045, "Access denied for user 'me'@'h'"),
+    ],
+)
+def test_a_wrong_password_is_no_missing_privilege(error: Exception) -> None:
+    """A GRANT helps nobody who cannot log in."""
+    text = str(mapped(error))
+
+    assert "check the user and the password" in text
+    assert "GRANT" not in text
+
+
+def test_a_missing_privilege_is_no_wrong_password() -> None:
+    """Who has logged in has a right password."""
+    for error in (
+        psycopg.errors.InsufficientPrivilege("words"),
+        pymysql.err.OperationalError(1142, "INSERT command denied"),
+    ):
+        text = str(mapped(error))
+        assert "GRANT" in text
+        assert "password" not in text
 
 
 def test_a_busy_pool_is_busy() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
@@ -321,6 +324,53 @@ async def test_a_read_only_file_is_denied(open_folder: Path) -> None:
     await storage.close()
 
 
+@contextmanager
+def held_open(path: Path) -> Iterator[None]:
+    """Another process has the file open, so that its log and index stay where they are."""
+    script = (
+        "import sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1])\n"
+        "connection.execute('SELECT * FROM reality_store').fetchall()\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with Popen([sys.executable, "-c", script, path], stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout is not None
+        assert b"open\n" == process.stdout.readline()
+        yield
+
+
+async def test_a_file_that_was_read_only_may_be_given_away(open_folder: Path) -> None:
+    """What a process has mapped read-only is mapped anew, by all of its stores."""
+    path = open_folder / "r.db"
+    maker = SQLiteStorage(path)
+    await maker.open()
+    await maker.append([BATCH])
+    with held_open(path):
+        await maker.close()
+        for each in open_folder.iterdir():
+            each.chmod(0o444)
+        storages = [SQLiteStorage(path), SQLiteStorage(path)]
+        with without_privileges():
+            for storage in storages:
+                await storage.open()
+                assert {"a"} == (await storage.read(["a"])).keys()
+                with pytest.raises(StorageDenied, match="let this process write"):
+                    await storage.append([BATCH])
+                assert {"a"} == (await storage.read(["a"])).keys()
+        for each in open_folder.iterdir():
+            each.chmod(0o666)
+        with without_privileges():
+            for sequence, storage in enumerate(storages, start=2):
+                # One failure may be needed to find out.
+                with suppress(StorageDenied):
+                    await storage.append([BATCH])
+                head = (await storage.append([BATCH])).head
+                assert head.position.sequence >= sequence
+        for storage in storages:
+            await storage.close()
+
+
 async def test_a_folder_without_permission_is_denied(open_folder: Path) -> None:
     """Where no file may be made, `open` says whom to let in; after that it works."""
     closed = open_folder / "closed"
@@ -382,3 +432,67 @@ async def test_a_restored_backup_is_seen(storage: SQLiteStorage, path: Path, way
     answer = await storage.changes(1, limit=10)
     assert (old, [old.position]) == (answer.head, [each.position for each in answer.batches])
     assert old.position == (await storage.append([BATCH])).after
+
+
+@pytest.mark.parametrize("way", ["used", "closed", "forked"])
+async def test_an_overwritten_file_stays_whole(
+    storage: SQLiteStorage, path: Path, way: str
+) -> None:
+    """I1: a log that was removed is not written into the backup that was copied over its file."""
+    old = (await storage.append([BATCH])).head
+    backup = path.with_suffix(".backup")
+    with raw(path) as source, raw(backup) as target:
+        source.backup(target)
+    await storage.append([Batch(tuple(f"lost:{n}" for n in range(400)), 5)])
+    inode = path.stat().st_ino
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+    shutil.copyfile(backup, path)
+    assert inode == path.stat().st_ino
+
+    if way == "closed":
+        await storage.close()
+    if way == "forked":
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+    if way == "used":
+        with pytest.raises(StorageUnavailable, match="-wal or -shm"):
+            await storage.read(["a"])
+    assert backup.read_bytes() == path.read_bytes()
+
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                opening = await storage.open()
+                break
+            except StorageUnavailable:
+                await asyncio.sleep(0.05)
+    assert old == opening.head
+    assert not await storage.read(["lost:1"])
+    assert old.position == (await storage.append([BATCH])).after
+    with raw(path) as connection:
+        assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
+
+
+async def test_the_log_stays_as_long_as_anybody_has_the_file_open(
+    storage: SQLiteStorage, path: Path
+) -> None:
+    """Checkpoints, and others that come and go, cost no connection."""
+    file: Any = storage._blocking._file  # type: ignore[attr-defined]
+    await storage.append([BATCH])
+    await storage.read(["a"])
+    before = file.identity(), file._reader.number, file._writer.number
+    assert None not in before[0]
+    for _ in range(3):
+        other = SQLiteStorage(path)
+        await other.open()
+        await other.append([BATCH])
+        await other.close()
+        with held_open(path), raw(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await storage.append([BATCH])
+        await storage.read(["a"])
+
+    assert before == (file.identity(), file._reader.number, file._writer.number)

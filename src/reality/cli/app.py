@@ -124,7 +124,7 @@ def invalidate(
 ) -> None:
     """Tell a server, or its store, that the data of these keys changed."""
     if store is not None:
-        versions = asyncio.run(stores.invalidate(store, keys))
+        versions = stores.run(stores.invalidate(store, keys))
     elif token is None:
         _fail("invalidating needs a credential: give --token, or REALITY_TOKEN in the environment")
     else:
@@ -189,7 +189,8 @@ def schema(
         typer.Option("--dialect", help="The database; mysql is MariaDB's too."),
     ],
     table: Annotated[
-        str, typer.Option("--table", help="What the names of the tables begin with.")
+        str,
+        typer.Option("--table-name", "--table", help="What the names of the tables begin with."),
     ] = "reality",
 ) -> None:
     """Print the SQL that makes a store's tables, for psql, mysql or sqlite3."""
@@ -202,7 +203,7 @@ def schema(
 @store_app.command()
 def show(store: Store, as_json: Json = False) -> None:
     """Show where a store stands."""
-    name, found = asyncio.run(stores.opening(store))
+    name, found = stores.run(stores.opening(store))
     if as_json:
         _print(json.dumps({"store": name, **stores.members(found)}))
         return
@@ -220,11 +221,13 @@ def new_lineage(
     After restoring a backup, and on the copy after copying a store: every client of its servers
     then refetches once, and none goes on from what only the other history has.
     """
-    name, found = asyncio.run(stores.opening(store))
-    if not yes and sys.stdin.isatty():
+    if not yes and not sys.stdin.isatty():
+        _fail("all clients would refetch, and there is nobody to ask: give --yes")
+    name, found = stores.run(stores.opening(store))
+    if not yes:
         _print(f"{name} is {found.head.origin}. All clients of its servers will refetch once.")
         typer.confirm("Give it a new lineage?", abort=True)
-    head = asyncio.run(stores.rotate(store, found.head.origin))
+    head = stores.run(stores.rotate(store, found.head.origin))
     _print(f"before  {found.head.origin}")
     _print(f"now     {head.origin}")
     _print("servers notice by themselves, within their feed's interval; each client refetches once")

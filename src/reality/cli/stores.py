@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from reality.core.changelog import Head, Opening
-from reality.errors import StorageBusy, StorageError, StorageUnavailable
+from reality.errors import StorageBusy, StorageError, StorageSchemaMissing, StorageUnavailable
 from reality.server.server import RealityServer
 from reality.storage.base import Storage
 from reality.storage.memory import wall_clock_ms
@@ -18,6 +20,26 @@ from reality.storage.opening import open_storage
 MEMORY_URL = "memory://"
 # A store that takes longer to answer is taken for one that cannot be reached yet.
 _CHECK_TIMEOUT_S = 5.0
+_INTERRUPTED = 130
+
+Result = TypeVar("Result")
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run one of the commands below; Ctrl-C ends the process at once.
+
+    A call that a locked database holds up cannot be cancelled. Stores bear that their process ends
+    at any moment: what has been committed counts, the rest is undone.
+    """
+    before = signal.signal(signal.SIGINT, _end)
+    try:
+        return asyncio.run(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(_signal: int, _frame: object) -> NoReturn:
+    os._exit(_INTERRUPTED)
 
 
 async def check(url: str) -> str | None:
@@ -64,8 +86,9 @@ async def rotate(url: str, expected: str) -> Head:
 
 async def invalidate(url: str, names: list[str]) -> dict[str, int]:
     """Touch keys and patterns straight in the store; servers notice. The keys' new versions."""
-    _existing(url)
-    server = RealityServer(storage=url)
+    async with _opened(url):
+        pass
+    server = RealityServer(storage=_existing(url))
     try:
         return await server.invalidate(names)
     finally:
@@ -103,9 +126,41 @@ def lines(name: str, found: Opening) -> list[str]:
 async def _opened(url: str) -> AsyncIterator[tuple[Storage, Opening]]:
     storage = _existing(url)
     try:
-        yield storage, await storage.open()
+        yield storage, await _open(storage, url)
     finally:
         await _close(storage)
+
+
+async def _open(storage: Storage, url: str) -> Opening:
+    """What the store's `open` tells; nothing is made where there is no store."""
+    try:
+        if url.startswith(("redis:", "rediss:", "unix:", "valkey:", "valkeys:")):
+            await _check_redis(storage, url)
+        return await storage.open()
+    except StorageSchemaMissing as error:
+        raise StorageSchemaMissing(
+            f"there is no store here, a server makes it (`reality serve --store ...`): {error}"
+        ) from error
+
+
+async def _check_redis(storage: Storage, url: str) -> None:
+    """A store in Redis is made by whatever asks for it: look before asking."""
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    from reality.storage.redis import RedisStorage
+    from reality.storage.redis_errors import explained
+
+    assert isinstance(storage, RedisStorage)
+    client = Redis.from_url("redis" + url.removeprefix("valkey") if "valkey" in url[:6] else url)
+    try:
+        is_there = await client.exists(f"{{{storage.prefix}}}:store")
+    except (RedisError, OSError) as error:
+        raise explained(error, name=storage.name, prefix=storage.prefix) from error
+    finally:
+        await client.aclose()
+    if not is_there:
+        raise StorageSchemaMissing(f"{storage.name} has no keys")
 
 
 def _existing(url: str) -> Storage:
@@ -115,7 +170,7 @@ def _existing(url: str) -> Storage:
             "memory:// lives and dies with its server, no other process gets at it: name a store "
             "with --store, such as sqlite:////path/reality.db"
         )
-    storage = open_storage(url)
+    storage = open_storage(url, create=False)
     path = getattr(storage, "path", None)
     if isinstance(path, Path) and not path.exists():
         raise ValueError(f"there is no file {path}: a server makes it, `reality serve --store …`")

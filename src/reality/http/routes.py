@@ -75,8 +75,9 @@ async def respond(server: RealityServer, request: Request) -> Response:
         return answer
     except Exception as error:
         if isinstance(error, StorageError):
-            # Its text names hosts and files, which is for the log; so is how it failed.
-            _logger.warning("%s %s: %s", request.method, request.path, error)
+            # Its text names hosts and files, which is for the log. The server has said it there
+            # when it began; not once more for each of those that ask.
+            _logger.debug("%s %s: %s", request.method, request.path, error)
             return problem(StorageError(_STORE_FAILED, code=error.code))
         if isinstance(error, RealityError) and not isinstance(error, _OF_OTHERS):
             return problem(error)
@@ -143,6 +144,7 @@ async def versions(server: RealityServer, request: Request) -> Response:
 
 async def health(server: RealityServer, request: Request) -> Response:
     """`GET /health` and `GET /`."""
+    await server.probe()
     stats = server.stats()
     is_healthy = server.is_ready
     body = HealthResponse(
@@ -158,6 +160,7 @@ async def health(server: RealityServer, request: Request) -> Response:
 
 async def ready(server: RealityServer, request: Request) -> Response:
     """`GET /ready`."""
+    await server.probe()
     server.check_ready()
     return Response(b'{"ready":true}')
 

@@ -63,6 +63,10 @@ class BlockingServer:
         """See `RealityServer.start`."""
         self._run(self._server.start(), "start")
 
+    def probe(self) -> None:
+        """See `RealityServer.probe`."""
+        self._run(self._server.probe(), "probe")
+
     def stop(self) -> None:
         """See `RealityServer.stop`."""
         self._run(self._server.stop(), "stop")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from reality.core.backoff import ceiling
 from reality.core.store_graph import StoreGraph, Verdict
-from reality.errors import NotReady, StorageError
+from reality.errors import NotReady, StorageError, StorageUnavailable
 from reality.storage.base import Hinting, Storage
 from reality.storage.memory import wall_clock_ms
 
@@ -33,6 +33,8 @@ _IDLE_PACE = 8
 _RETRY_BASE_S = 0.1
 _RETRY_MAX_S = 1.0
 _CANCEL_AGAIN_S = 0.1
+# Longer than any store waits for a lock or a connection: only one that hangs takes so long.
+DEADLINE_S = 15.0
 
 
 class Feed:
@@ -84,9 +86,17 @@ class Feed:
     async def _try_to_look(self) -> None:
         began = monotonic()
         try:
-            await self._look()
+            async with asyncio.timeout(DEADLINE_S):
+                await self._look()
         except StorageError as error:
             self._fail(error)
+        except TimeoutError:
+            self._fail(
+                StorageUnavailable(
+                    f"{self._storage.name} has not answered for {DEADLINE_S:.0f} s: look whether "
+                    "it hangs"
+                )
+            )
         except Exception as error:  # a store of a third party may raise anything
             _logger.exception("%s failed in an unforeseen way", self._storage.name)
             failure = StorageError(f"{self._storage.name} failed in an unforeseen way: see the log")

@@ -168,8 +168,9 @@ class RealityServer:
 
         Raises:
             InvalidKey, LimitExceeded: a name is malformed, or there are too many; none is touched.
-            StorageError: the store failed. Nothing was touched, unless it is `StorageUnavailable`,
-                after which nobody knows: invalidating again does no harm.
+            StorageError: the store failed. After `StorageUnavailable` nobody knows whether it has
+                recorded the touch: invalidating again does no harm. After any other it has not, and
+                this server tries again until it does.
             NotReady: the nodes are in memory, and another worker serves the same address.
         """
         return _versions(await self._touch(self._flattened(names)))
@@ -254,6 +255,10 @@ class RealityServer:
         except NotReady:
             return False
         return True
+
+    async def probe(self) -> None:
+        """Try the store, if nobody has used it yet, for a second at most: see `is_ready` then."""
+        await self._state.probe()
 
     def check_ready(self) -> None:
         """Raise unless syncs are answered, and held where they ask for it.

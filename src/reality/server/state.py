@@ -78,6 +78,10 @@ class State(ABC):
         """Get ready to answer."""
 
     @abstractmethod
+    async def probe(self) -> None:
+        """Find out whether the nodes can be read, if nobody has yet; does not fail."""
+
+    @abstractmethod
     async def stop(self) -> None:
         """Let go of what `start` or the first use have opened."""
 
@@ -200,6 +204,9 @@ class MemoryState(State):
             )
 
     async def start(self) -> None:
+        """See `State`."""
+
+    async def probe(self) -> None:
         """See `State`."""
 
     async def stop(self) -> None:

@@ -8,9 +8,14 @@ of any loop and none.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import TypeVar
+from weakref import WeakSet
 
 from reality.core.changelog import Appended, Batch, Changes
 from reality.core.cursor import Position
@@ -18,7 +23,13 @@ from reality.core.graph import Answer, Node
 from reality.core.limits import Limits
 from reality.core.messages import VersionsResponse
 from reality.core.store_graph import StoreGraph, Told, Verdict, with_ancestors
-from reality.errors import NotReady, StorageBusy, StorageError, StorageUnavailable
+from reality.errors import (
+    NotReady,
+    RealityError,
+    StorageBusy,
+    StorageError,
+    StorageUnavailable,
+)
 from reality.server.feed import Feed
 from reality.server.holding import Ticket
 from reality.server.loop_thread import LoopThread
@@ -28,6 +39,13 @@ from reality.storage.base import Storage
 from reality.storage.memory import wall_clock_ms
 
 Result = TypeVar("Result")
+
+_logger = logging.getLogger("reality.server")
+
+# How long whoever asks for a server's health waits for the first look at its store.
+_PROBE_S = 1.0
+# How long a process that ends without `stop` waits for its store to be closed.
+_FAREWELL_S = 2.0
 
 
 class StoreState(State):
@@ -39,6 +57,7 @@ class StoreState(State):
         self._told = Told()
         self._work: tuple[Feed, Writer] | None = None
         self._failure: StorageError | None = None
+        self._write_failure: StorageError | None = None
         self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
         super().__init__(server_id, limits)
@@ -51,8 +70,9 @@ class StoreState(State):
 
     @property
     def is_healthy(self) -> bool:
-        """See `State`. A store that nobody has asked for anything is taken for healthy."""
-        return self._failure is None
+        """See `State`. A store that was never opened is not healthy yet; see `probe`."""
+        is_writable = self._write_failure is None
+        return self._graph is not None and self._failure is None and is_writable
 
     @property
     def storage_name(self) -> str:
@@ -114,14 +134,33 @@ class StoreState(State):
         except (StorageUnavailable, StorageBusy):
             return  # the feed has said so, and goes on
 
+    async def probe(self) -> None:
+        """See `State`."""
+        if self._graph is None and self._failure is None:
+            with suppress(RealityError, TimeoutError):
+                async with asyncio.timeout(_PROBE_S):
+                    await self._thread.call(self._use((), StoreGraph.__len__))
+
     async def stop(self) -> None:
         """See `State`."""
         if self._work is not None:
             await self._thread.call(self._close())
             self._thread.stop()
 
+    def farewell(self) -> None:
+        """The process ends without having stopped the server: record and close what there is."""
+        if self._work is not None:
+            with suppress(RealityError, TimeoutError):
+                self._thread.block_on(asyncio.wait_for(self._close(), _FAREWELL_S))
+
     def take_ticket(self, client_id: str, names: frozenset[str]) -> Ticket:
-        """See `State`."""
+        """See `State`.
+
+        Raises:
+            StorageError: the store cannot be written, so nobody could end the wait.
+        """
+        if self._write_failure is not None:
+            raise _again(self._write_failure)
         ticket = super().take_ticket(client_id, names)
         work = self._work
         if work is not None and self._is_idle:
@@ -170,6 +209,9 @@ class StoreState(State):
         """
         with self._lock:
             self._invalidations += len(appended.batches)
+            if self._write_failure is not None:
+                self._write_failure = None
+                _logger.warning("%s can be written again", self._storage.name)
             graph = self._graph
             names = None if graph is None else graph.extend(appended)
             if graph is None or names is None:
@@ -190,12 +232,18 @@ class StoreState(State):
             self._failure = error
             self._holding.wake_all()
 
+    def fail_to_write(self, error: StorageError) -> None:
+        """The store refuses to be written: whoever waits would wait for nothing."""
+        with self._lock:
+            if self._write_failure is None:
+                _logger.error("%s", error)
+            self._write_failure = error
+            self._holding.wake_all()
+
     def raise_failure(self) -> None:
         """Raise what the last look failed with, if it did."""
-        failure = self._failure
-        if failure is not None:
-            # A new one each time: many callers must not share one traceback.
-            raise type(failure)(failure.message) from failure.__cause__
+        if self._failure is not None:
+            raise _again(self._failure)
 
     # ---- inside, under the lock ----------------------------------------------------------------
 
@@ -276,6 +324,7 @@ class StoreState(State):
 
     def _opened(self) -> tuple[Feed, Writer]:
         if self._work is None:
+            _open_states.add(self)
             feed = Feed(self._storage, self)
             self._work = (feed, Writer(self._storage, self, feed, self._limits))
         return self._work
@@ -298,6 +347,22 @@ class StoreState(State):
         if self._graph is not None:
             self._told = self._graph.told
         self._graph = None
-        self._failure = None
+        self._failure = self._write_failure = None
         self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
+
+
+def _again(failure: StorageError) -> StorageError:
+    """The same failure as a new exception: many callers must not share one traceback."""
+    again = type(failure)(failure.message)
+    again.__cause__ = failure.__cause__
+    return again
+
+
+_open_states: WeakSet[StoreState] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for state in list(_open_states):
+        state.farewell()

@@ -34,6 +34,7 @@ from reality.core.delta import Touched
 from reality.errors import MissingDependency
 from reality.storage import redis_scripts
 from reality.storage.base import SHARED_AND_DURABLE, draw_lineage, draw_store_id, draw_tag
+from reality.storage.opening import check_url, shown
 from reality.storage.process import renew_after_fork
 from reality.storage.redis_errors import explained, is_lost_connection
 
@@ -129,7 +130,19 @@ class RedisStorage:
     ) -> None:
         if not prefix or set(prefix) & set("{}"):
             raise ValueError(f"prefix must be some text without braces, got {prefix!r}")
-        self._options, self._connection_class = _connecting(client_or_url)
+        if isinstance(client_or_url, str):
+            check_url(client_or_url)
+        try:
+            self._options, self._connection_class = _connecting(client_or_url)
+        except ValueError:
+            if not isinstance(client_or_url, str):
+                raise
+            # Of redis-py, whose words may have a part of the password.
+            raise ValueError(
+                f"{shown(client_or_url)!r} is no URL of a Redis: write "
+                "redis://user:password@host:6379/0, rediss:// or unix://, with options as redis-py "
+                "has them"
+            ) from None
         self.prefix = prefix
         self._keys = [f"{{{prefix}}}:{part}" for part in _PARTS]
         self._channel = f"{{{prefix}}}:appended"

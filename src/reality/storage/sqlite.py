@@ -21,11 +21,11 @@ from reality.storage.threads import ThreadedStorage
 class SQLiteStorage(ThreadedStorage):
     """Keeps nodes in an SQLite file (WAL, `synchronous=FULL`).
 
-    A file that is replaced while servers run is opened anew at the next call, and servers find out
-    by themselves that it is older. Replace it together with its `-wal` and `-shm` files, or restore
-    into it (`sqlite3 FILE ".restore BACKUP"`): SQLite would apply an old `-wal` file to a new
-    database. A file that is removed is not made again before `close` and `open`: until then, or
-    until it is back, calls raise `StorageUnavailable`.
+    A file that is replaced while servers run is opened anew within seconds, and servers find out by
+    themselves that it is older. First remove its `-wal` and `-shm` files, then at once move or copy
+    the other file there; or restore into it (`sqlite3 FILE ".restore BACKUP"`). SQLite would apply
+    an old `-wal` file to a new database. A file that is removed is not made again before `close`
+    and `open`: until then, or until it is back, calls raise `StorageUnavailable`.
 
     Attributes:
         path: the file's absolute path.

@@ -95,7 +95,8 @@ def translated(error: BaseException, name: str) -> StorageError:
         )
     if isinstance(error, boto.NoRegionError):
         return StorageUnavailable(
-            f"{name}: no region is configured. Pass `region_name`, or set AWS_DEFAULT_REGION"
+            f"{name}: no region is configured. Write dynamodb://TABLE?region=eu-west-1, pass "
+            "region_name=, or set AWS_DEFAULT_REGION"
         )
     return StorageUnavailable(
         f"{name} cannot be reached ({type(error).__name__}: {error}). Check region, endpoint and "

@@ -7,6 +7,7 @@ tells anything decides.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from reality.errors import (
@@ -37,6 +38,7 @@ _BY_SQLSTATE: dict[str, Kind] = {
     "22": StorageSchemaMismatch,  # a value that the column, or the database's encoding, cannot hold
     "25006": StorageDenied,  # the server, or this session, is read-only
     "28": StorageDenied,
+    "3D000": StorageSchemaMissing,  # no such database
     "3F000": StorageSchemaMissing,
     "40": StorageBusy,  # rolled back: a deadlock, or a serialization failure
     "42501": StorageDenied,
@@ -59,7 +61,7 @@ _BY_ERRNO: dict[int, Kind] = {
     **dict.fromkeys((1021, 1114), StorageFull),
     1054: StorageSchemaMismatch,
     **dict.fromkeys((1264, 1366, 1406), StorageSchemaMismatch),  # a value that does not fit
-    1146: StorageSchemaMissing,
+    **dict.fromkeys((1049, 1146), StorageSchemaMissing),
 }
 
 _BY_RESULT_CODE: dict[int, Kind] = {
@@ -74,14 +76,15 @@ _BY_RESULT_CODE: dict[int, Kind] = {
 }
 
 # SQLite has one code for all mistakes in a statement; libpq has none for a refused connection.
+_NO_DATABASE = re.compile('database ".*" does not exist|Unknown database')
+_NO_LOGIN = re.compile(
+    "password authentication failed|no password supplied|no pg_hba.conf entry|"
+    'Peer authentication failed|role ".*" does not exist'
+)
 _BY_TEXT: tuple[tuple[str, Kind], ...] = (
     ("no such table", StorageSchemaMissing),
     ("no such column", StorageSchemaMismatch),
     ("has no column named", StorageSchemaMismatch),
-    ("password authentication failed", StorageDenied),
-    ("no password supplied", StorageDenied),
-    ("no pg_hba.conf entry", StorageDenied),
-    ("Peer authentication failed", StorageDenied),
     ("too many clients", StorageBusy),
     ("QueuePool limit", StorageBusy),
 )
@@ -106,7 +109,14 @@ def storage_error(
     for each in _chain(error):
         kind = _kind(each)
         if kind is not None:
-            return kind(_message(kind, name, _text(each), statements))
+            text = driver_words(each)
+            if kind is StorageSchemaMissing and _is_about(each, _NO_DATABASE, "3D", 1049):
+                return kind(
+                    f"there is no such database for {name} ({text}): make the database first"
+                )
+            if kind is StorageDenied and _is_about(each, _NO_LOGIN, "28", 1045, 1698):
+                return kind(f"{name} refuses this ({text}): check the user and the password")
+            return kind(_message(kind, name, text, statements))
     text = driver_words(error)
     return StorageUnavailable(_message(StorageUnavailable, name, text, statements))
 
@@ -149,16 +159,35 @@ def _kind(error: BaseException) -> Kind | None:
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(code, int) and (code & 0xFF) in _BY_RESULT_CODE:
         return _BY_RESULT_CODE[code & 0xFF]
-    number = error.args[0] if error.args and not isinstance(error, OSError) else None
-    if isinstance(number, int) and number in _BY_ERRNO:
+    number = _number(error)
+    if number in _BY_ERRNO:
         return _BY_ERRNO[number]
-    sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if isinstance(sqlstate, str):
-        for known in (sqlstate, sqlstate[:3], sqlstate[:2]):
-            if known in _BY_SQLSTATE:
-                return _BY_SQLSTATE[known]
+    sqlstate = _sqlstate(error)
+    for known in (sqlstate, sqlstate[:3], sqlstate[:2]):
+        if known in _BY_SQLSTATE:
+            return _BY_SQLSTATE[known]
     text = str(error)
+    if _NO_LOGIN.search(text):
+        return StorageDenied
+    if _NO_DATABASE.search(text):
+        return StorageSchemaMissing
     return next((kind for part, kind in _BY_TEXT if part in text), None)
+
+
+def _is_about(error: BaseException, words: re.Pattern[str], state: str, *numbers: int) -> bool:
+    """Whether one of a driver's three ways to tell says this."""
+    told = _number(error) in numbers or _sqlstate(error).startswith(state)
+    return told or words.search(str(error)) is not None
+
+
+def _number(error: BaseException) -> int:
+    number = error.args[0] if error.args and not isinstance(error, OSError) else None
+    return number if isinstance(number, int) else 0
+
+
+def _sqlstate(error: BaseException) -> str:
+    sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return sqlstate if isinstance(sqlstate, str) else ""
 
 
 def _text(error: BaseException) -> str:
@@ -179,7 +208,7 @@ def _message(kind: Kind, name: str, text: str, statements: Statements) -> str:
         advice = (
             "let this process write the file, its -wal and -shm files, and the folder"
             if dialect == "sqlite"
-            else f"check the user and the password, that the server is not read-only, and: {grant}"
+            else f"check that the server is not read-only, and: {grant}"
         )
         return f"{name} refuses this ({text}): {advice}"
     if kind is StorageFull:

@@ -18,12 +18,15 @@ from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import AssertionPool, Pool, StaticPool
 
 from reality.errors import MissingDependency
+from reality.storage.opening import check_url, shown
 from reality.storage.sql.sessions import SESSIONS, Session
 from reality.storage.sqlalchemy.executors import AsyncEngineExecutor, EngineExecutor
 from reality.storage.sqlalchemy.spelling import (
+    BROUGHT,
     CONNECT_TIMEOUT_S,
     CONNECT_TIMEOUTS,
     DIALECTS,
+    DISTRIBUTIONS,
     EXTRAS,
     USUAL_DRIVERS,
 )
@@ -83,11 +86,19 @@ def engine_executor(bound: Bound | URL | str) -> Connected:
 
 
 def _engine_of(bound: Bound | URL | str) -> AnyEngine:
-    if isinstance(bound, str | URL):
+    if isinstance(bound, str):
+        check_url(bound)
+        safe = shown(bound)
         try:
-            return _engine_for(make_url(bound))
-        except ArgumentError as error:
-            raise ValueError(f"this is no URL of a database for a store: {error}") from error
+            bound = make_url(bound)
+        except (ArgumentError, ValueError):
+            # Whose words may have a part of the password.
+            raise ValueError(_no_url(safe)) from None
+    if isinstance(bound, URL):
+        try:
+            return _engine_for(bound)
+        except ArgumentError:
+            raise ValueError(_no_url(_name(bound))) from None
     engine = bound.kw.get("bind") if isinstance(bound, sessionmaker | async_sessionmaker) else bound
     if not isinstance(engine, Engine | AsyncEngine):
         raise ValueError(
@@ -95,6 +106,13 @@ def _engine_of(bound: Bound | URL | str) -> AnyEngine:
             f"an engine; got {bound!r}"
         )
     return engine
+
+
+def _no_url(name: str) -> str:
+    return (
+        f"{name!r} is no URL of a database for a store: write postgresql://user:password@host/"
+        "database, or mysql://, with special characters of user and password as %XX"
+    )
 
 
 def _engine_for(url: URL) -> AnyEngine:
@@ -106,10 +124,13 @@ def _engine_for(url: URL) -> AnyEngine:
         has_own = option is None or option in url.query
         engine = create_engine(url, connect_args={} if has_own else {option: CONNECT_TIMEOUT_S})
     except ModuleNotFoundError as error:
+        package = error.name or url.drivername
+        backend = url.get_backend_name()
         raise MissingDependency(
-            error.name or url.drivername,
-            extra=EXTRAS.get(url.get_backend_name(), "sqlalchemy"),
+            package,
+            extra=EXTRAS.get(backend, "sqlalchemy"),
             needed_for=f"a store at {url.drivername}://",
+            install=None if package in BROUGHT else DISTRIBUTIONS.get(package, package),
         ) from error
     return AsyncEngine(engine) if engine.dialect.is_async else engine
 

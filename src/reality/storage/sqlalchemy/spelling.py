@@ -18,6 +18,11 @@ USUAL_DRIVERS = {
 # What installs the usual driver.
 EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
 
+# What the extras bring; any other driver is installed by itself.
+BROUGHT = ("psycopg", "pymysql", "greenlet")
+# What installs a module, where that has another name.
+DISTRIBUTIONS = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}
+
 # What each driver calls the timeout of a connection attempt, in seconds.
 CONNECT_TIMEOUTS = {
     "psycopg": "connect_timeout",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import URL
+
 from reality.storage.sql.statements import DEFAULT_TABLE_NAME
 from reality.storage.sql.storage import SQLStorage
 from reality.storage.sqlalchemy.engines import Bound
@@ -33,4 +35,9 @@ class SQLAlchemyStorage(SQLStorage):
         create: bool = True,
         notify: bool = False,
     ) -> None:
+        if bound is None or isinstance(bound, str | URL):
+            raise ValueError(
+                "SQLAlchemyStorage needs the application's Engine, AsyncEngine or sessionmaker, "
+                f"got {'None' if bound is None else 'a URL'}: for a URL use SQLStorage(url=...)"
+            )
         super().__init__(engine=bound, table_name=table_name, create=create, notify=notify)
