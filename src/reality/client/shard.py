@@ -52,6 +52,9 @@ class Pace:
     retry_base_s: float
 
 
+_CANCEL_AGAIN_S = 0.1
+
+
 class Shard:
     """A fixed group of a client's keys."""
 
@@ -96,6 +99,11 @@ class Shard:
 
     async def closed(self) -> None:
         """Return once nothing is under way any more."""
+        while self._task is not None and not self._task.done():
+            # Up to Python 3.11 a cancellation can get lost that comes just when something ends; the
+            # request would be held for as long as the server does.
+            await asyncio.wait([self._task], timeout=_CANCEL_AGAIN_S)
+            self._task.cancel()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
