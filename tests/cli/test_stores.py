@@ -153,12 +153,12 @@ def test_where_there_is_no_store_none_is_made(command: tuple[str, ...], tmp_path
 
 
 @pytest.mark.slow
-def test_where_there_are_no_keys_none_are_made(redis_server: RedisServer) -> None:
+def test_where_there_are_no_keys_none_are_made(private_redis: RedisServer) -> None:
     """In a Redis, too, only servers make a store."""
     for command in COMMANDS_ON_STORES:
-        refused = run(*command, "--store", redis_server.url)
+        refused = run(*command, "--store", private_redis.url)
         assert is_refused(refused, "there is no store here")
-    with Redis.from_url(redis_server.url) as client:
+    with Redis.from_url(private_redis.url) as client:
         assert 0 == client.dbsize()
 
 
