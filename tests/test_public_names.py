@@ -41,9 +41,7 @@ PUBLIC_NAMES = (
 )
 
 # What a server has and its blocking twin has not: doors to HTTP, and what only HTTP needs.
-ASYNC_ONLY = {
-    *("asgi", "blocking", "check_ready", "end_waits", "is_ready", "may_hold", "run"),
-}
+ASYNC_ONLY = {"asgi", "blocking", "check_ready", "end_waits", "is_ready", "may_hold", "run"}
 ASYNC_ONLY_PARAMETERS = {"disconnected", "hidden"}
 
 

@@ -143,6 +143,12 @@ class StorageError(RealityError):
     status = 503
     retryable = True
 
+    def again(self) -> StorageError:
+        """The same failure as a new exception: many callers must not share one traceback."""
+        another = type(self)(self.message, code=self.code)
+        another.__cause__ = self.__cause__
+        return another
+
 
 class StorageUnavailable(StorageError):
     """The store cannot be reached, or the connection was lost: the work may have been done."""

@@ -35,9 +35,16 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(call, self._running(call))
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def block_on(self, call: Coroutine[Any, Any, Result]) -> Result:
-        """The result of a coroutine that runs in the thread; for callers without an event loop."""
-        return asyncio.run_coroutine_threadsafe(call, self._running(call)).result()
+    def block_on(
+        self, call: Coroutine[Any, Any, Result], *, timeout_s: float | None = None
+    ) -> Result:
+        """The result of a coroutine that runs in the thread; for callers without an event loop.
+
+        Raises:
+            TimeoutError: it has not ended after so many seconds; it goes on.
+        """
+        future = asyncio.run_coroutine_threadsafe(call, self._running(call))
+        return future.result(timeout_s)
 
     def soon(self, act: Callable[[], object]) -> None:
         """Have something done in the thread, if it runs; does not wait."""

@@ -151,7 +151,7 @@ class StoreState(State):
         """The process ends without having stopped the server: record and close what there is."""
         if self._work is not None:
             with suppress(RealityError, TimeoutError):
-                self._thread.block_on(asyncio.wait_for(self._close(), _FAREWELL_S))
+                self._thread.block_on(self._close(), timeout_s=_FAREWELL_S)
 
     def take_ticket(self, client_id: str, names: frozenset[str]) -> Ticket:
         """See `State`.
@@ -160,7 +160,7 @@ class StoreState(State):
             StorageError: the store cannot be written, so nobody could end the wait.
         """
         if self._write_failure is not None:
-            raise _again(self._write_failure)
+            raise self._write_failure.again()
         ticket = super().take_ticket(client_id, names)
         work = self._work
         if work is not None and self._is_idle:
@@ -243,7 +243,7 @@ class StoreState(State):
     def raise_failure(self) -> None:
         """Raise what the last look failed with, if it did."""
         if self._failure is not None:
-            raise _again(self._failure)
+            raise self._failure.again()
 
     # ---- inside, under the lock ----------------------------------------------------------------
 
@@ -350,13 +350,6 @@ class StoreState(State):
         self._failure = self._write_failure = None
         self._fresh_until = float("-inf")
         self._asked = self._is_idle = False
-
-
-def _again(failure: StorageError) -> StorageError:
-    """The same failure as a new exception: many callers must not share one traceback."""
-    again = type(failure)(failure.message)
-    again.__cause__ = failure.__cause__
-    return again
 
 
 _open_states: WeakSet[StoreState] = WeakSet()

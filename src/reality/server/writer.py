@@ -84,7 +84,7 @@ class Writer:
                     if outcome is None:
                         recorded.set_result(None)
                     else:
-                        recorded.set_exception(type(outcome)(outcome.message))
+                        recorded.set_exception(outcome.again())
                         recorded.exception()  # its caller may have gone; the log has it
         finally:
             self._task = None

@@ -144,8 +144,7 @@ class FaultyStorage(_Wrapper):
 
     def _fault(self, verb: Verb) -> tuple[StorageError | None, bool]:
         if self.failing is not None:
-            # A copy: one exception that is raised again and again would collect tracebacks.
-            return type(self.failing)(self.failing.message, code=self.failing.code), False
+            return self.failing.again(), False
         if planned := self._next.get(verb):
             return planned.pop(0)
         if self.rate and self._random.random() < self.rate:
