@@ -66,3 +66,18 @@ def test_waits_end_from_a_signal_handler() -> None:
     done = run("signalled.py")
 
     assert (0, "holds none\n") == (done.returncode, done.stdout), done.stderr
+
+
+def test_a_process_that_just_ends_closes_its_store(tmp_path: Path) -> None:
+    """A script that has told of a change leaves one whole SQLite file, and nothing beside it."""
+    file = tmp_path / "reality.db"
+    script = f"""
+from reality import RealityServer
+RealityServer(storage="sqlite:///{file}").blocking.invalidate("posts")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert ["reality.db"] == [each.name for each in tmp_path.iterdir()]

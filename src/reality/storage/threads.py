@@ -118,6 +118,8 @@ class _Lane:
         threading.Thread(target=_work, args=(self._calls,), name=name, daemon=True).start()
         # A store that is dropped without being closed leaves no thread behind.
         self._end = weakref.finalize(self, self._calls.put, None)
+        # At the end of the process the store may still be closed, which is done in this thread.
+        self._end.atexit = False
 
     def submit(self, function: Callable[[], Result]) -> Future[Result]:
         future: Future[Result] = Future()

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connections, transaction
 from django.test import override_settings
 
+import reality.contrib.django
 from reality.contrib.django.storage import DjangoStorage
 from reality.core.changelog import Batch
 from reality.errors import StorageBusy, StorageSchemaMissing
@@ -226,6 +227,11 @@ def test_a_database_in_memory_is_refused(
 
     with pytest.raises(ValueError, match="in memory"):
         DjangoStorage(alias)
+
+
+def test_the_store_is_where_the_documents_say() -> None:
+    """It can be imported from the app's package, which loads nothing of Django's models itself."""
+    assert DjangoStorage is reality.contrib.django.DjangoStorage
 
 
 class DjangoContract(StorageContract):
