@@ -12,9 +12,10 @@ import msgspec
 
 from reality.core.cursor import Cursor, Position, advance, decode_cursor, encode_cursor
 from reality.core.delta import Delta
-from reality.core.graph import Answer, Graph, Merged, Node
+from reality.core.graph import Answer, Graph, Node
 from reality.core.keys import is_pattern
 from reality.core.limits import VERSION_MAX
+from reality.core.replica import Merged
 from tests.core.model_client import Client
 from tests.core.world import Server, World, is_covered
 
@@ -59,7 +60,7 @@ class RecordDeleted(Graph):
 
     def __init__(self, own_origin: str, *, register: int, origins_max: int = 64) -> None:
         super().__init__(own_origin, register=register, origins_max=origins_max)
-        self.gone: set[str] = set()
+        self.vanished: set[str] = set()
 
     def touch(
         self,
@@ -71,13 +72,13 @@ class RecordDeleted(Graph):
         touches_min: int = 1,
     ) -> int:
         names = tuple(names)
-        self.gone = self.gone | set(names) if deleted else self.gone - set(names)
+        self.vanished = self.vanished | set(names) if deleted else self.vanished - set(names)
         return super().touch(names, now_ms=now_ms, hash=hash, deleted=deleted)
 
     def answer(
         self, known: Mapping[str, int], cursor: str | None, *, hidden: Collection[str] = ()
     ) -> Answer:
-        return super().answer(known, cursor, hidden={*hidden, *self.gone})
+        return super().answer(known, cursor, hidden={*hidden, *self.vanished})
 
 
 class Evicting(Graph):

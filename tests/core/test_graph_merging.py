@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from reality.core.cursor import Position
 from reality.core.delta import Delta
-from reality.core.graph import Graph, Merged
+from reality.core.graph import Graph
+from reality.core.replica import Merged
 from reality.errors import TooManyOrigins
 from tests.core.touching import (
     ORIGINS,

@@ -26,10 +26,9 @@ _ENTRIES_MAX = ORIGINS_MAX + FOREIGN_ORIGINS_MAX
 # A parsed one of the greatest length takes some 60 kB.
 _CACHED_CURSORS_MAX = 128
 _ID = rf"[A-Za-z0-9._-]{{1,{SERVER_ID_CHARS_MAX}}}"
-_ENTRY = re.compile(
-    rf"({_ID}(?:~[A-Za-z0-9]{{1,32}}|!gone|@[A-Za-z0-9]{{1,32}}))=(\d{{1,18}})(?:\.([0-9a-f]{{1,8}}))?",
-    re.ASCII,
-)
+_ORIGIN_ID = rf"{_ID}(?:~[A-Za-z0-9]{{1,32}}|!gone|@[A-Za-z0-9]{{1,32}})"
+_ORIGIN = re.compile(_ORIGIN_ID, re.ASCII)
+_ENTRY = re.compile(rf"({_ORIGIN_ID})=(\d{{1,18}})(?:\.([0-9a-f]{{1,8}}))?", re.ASCII)
 _SERVER_ID = re.compile(_ID, re.ASCII)
 _GENERATION = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -56,6 +55,21 @@ def is_server_id(text: str) -> bool:
 def is_durable(origin: str) -> bool:
     """Whether the origin is a lineage of a store; otherwise it is volatile."""
     return "@" in origin
+
+
+def is_origin(text: str) -> bool:
+    """Whether `text` may be the id of an origin."""
+    return _ORIGIN.fullmatch(text) is not None
+
+
+def gone_origin(server_id: str) -> str:
+    """The origin that stands for a server that was removed from the membership."""
+    return f"{server_id}!gone"
+
+
+def is_gone(origin: str) -> bool:
+    """Whether the origin stands for a removed server."""
+    return origin.endswith("!gone")
 
 
 def encode_cursor(cursor: Cursor) -> str:

@@ -8,6 +8,11 @@ has moved to a later page, so only the whole is *all* of the origin up to there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
 import msgspec
 
 from reality.core.cursor import Position
@@ -33,7 +38,18 @@ class Touched(msgspec.Struct, frozen=True, gc=False):
     deleted: bool
 
 
-class Delta(msgspec.Struct, frozen=True, kw_only=True):
+class Mark(NamedTuple):
+    """Where a page begins or ends: all of the batches up to `sequence` is before it.
+
+    With a `name`, of the batch `sequence` itself only the names up to that one are: a batch that is
+    too large for one message goes on in the next, in the order of its names.
+    """
+
+    sequence: int
+    name: str = ""
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One page of what an origin did after `since`.
 
     Attributes:
@@ -45,7 +61,12 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
         after: where this page begins; equal to `since` on the first page.
         upto: where this page ends; on the last page the sender's digest.
         last: whether this page ends the delta.
-        touched: in sequence order; a batch is never split over two pages.
+        touched: in sequence order, and where a batch is split in the order of names.
+        since_tag: the tag of `since`, where the origin is durable.
+        after_name: with `after`, the page's first mark; see `Mark`.
+        upto_name: with `upto`, its last; "" on the last page.
+        past: positions of a durable origin that the sender knows to be on the way to `upto`, so
+            that the receiver can tell whether others have followed the same history.
     """
 
     origin: str
@@ -57,6 +78,56 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
     upto: Position
     last: bool
     touched: tuple[Touched, ...]
+    since_tag: int = 0
+    after_name: str = ""
+    upto_name: str = ""
+    past: tuple[Position, ...] = ()
+
+    @property
+    def begins(self) -> Mark:
+        """Where this page begins."""
+        return Mark(self.after, self.after_name)
+
+    @property
+    def ends(self) -> Mark:
+        """Where this page ends, and the next begins."""
+        return Mark(self.upto.sequence, self.upto_name)
+
+
+_encoded = msgspec.json.Encoder().encode
+# The numbers of an entry, and what stands between them.
+_ENTRY_BYTES = 64
+
+
+def cut_page(
+    touched: Iterable[Touched], begins: Mark, *, names_max: int, bytes_max: int | None = None
+) -> tuple[list[Touched], Mark | None]:
+    """What fits in one page, and where it ends; None if that is all.
+
+    Args:
+        touched: in sequence order; from the batch `begins.sequence` on if `begins` has a name, else
+            from the next.
+        begins: where the page begins.
+        names_max: no batch is begun once the page has so many names.
+        bytes_max: about how many bytes of JSON the names and hashes may take. Only this splits a
+            batch. A page has at least one name.
+    """
+    taken: list[Touched] = []
+    size = 0
+    for sequence, batch in groupby(touched, key=attrgetter("sequence")):
+        if len(taken) >= names_max:
+            return taken, Mark(taken[-1].sequence)
+        if bytes_max is None:
+            taken += batch
+            continue
+        for each in sorted(batch, key=attrgetter("name")):
+            if sequence == begins.sequence and each.name <= begins.name:
+                continue
+            size += len(_encoded((each.name, each.hash))) + _ENTRY_BYTES
+            if taken and size > bytes_max:
+                return taken, Mark(taken[-1].sequence, taken[-1].name)
+            taken.append(each)
+    return taken, None
 
 
 class Assembly:
@@ -71,9 +142,12 @@ class Assembly:
         """Take a page; the whole delta once its last page follows the others without a gap.
 
         A first page starts anew (its sender may be another than before); a page that does not
-        continue the ones held is dropped, and the receiver asks again from its digest.
+        continue the ones held is dropped, and the receiver asks again from its digest. A page that
+        is whole by itself leaves the ones held alone.
         """
-        if page.after == page.since:
+        if page.begins == Mark(page.since):
+            if page.last:
+                return page
             self._pages = []
         elif not self._continues(page):
             self._pages = []
@@ -92,15 +166,27 @@ class Assembly:
             upto=page.upto,
             last=True,
             touched=tuple(touched for each in pages for touched in each.touched),
+            since_tag=page.since_tag,
+            past=page.past,
         )
+
+    @property
+    def names(self) -> int:
+        """How many entries are held."""
+        return sum(len(page.touched) for page in self._pages)
+
+    @property
+    def progress(self) -> Delta | None:
+        """The last page held: from whom, and how far."""
+        return self._pages[-1] if self._pages else None
 
     def _continues(self, page: Delta) -> bool:
         if not self._pages:
             return False
         previous = self._pages[-1]
         return (
-            previous.since == page.since
-            and previous.upto.sequence == page.after
+            (previous.since, previous.since_tag) == (page.since, page.since_tag)
+            and previous.ends == page.begins
             # One walk through one graph, in order: an entry that has moved on in one graph may
             # stand elsewhere in another, or in an earlier reading of the same.
             and previous.sender == page.sender

@@ -1,8 +1,4 @@
-"""What one server knows of all keys, and what of it is news to a client.
-
-For each name (key or pattern) and origin the graph keeps the last batch that touched it and how
-many batches did. Merging is per origin, idempotent, commutative and associative, so servers that
-exchange deltas end up alike (I8). Nothing here waits, reads a clock or draws a number.
+"""What of what a server knows is news to a client.
 
     version(key) = base + touches of the key and of the patterns above it, over all origins
 
@@ -13,17 +9,15 @@ exchange deltas end up alike (I8). Nothing here waits, reads a clock or draws a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 
-from reality.core.cursor import Cursor, Position, advance, decode_cursor, encode_cursor, is_durable
-from reality.core.delta import Assembly, Delta, Touched
+from reality.core.cursor import Cursor, advance, decode_cursor, encode_cursor
 from reality.core.keys import ancestors, is_pattern
-from reality.core.ledger import Entry, Ledger
-from reality.core.limits import ORIGINS_MAX
-from reality.errors import TooManyOrigins
+from reality.core.ledger import Entry
+from reality.core.replica import Generation, Replica
 
 
 class Node(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
@@ -58,145 +52,27 @@ class Answer(NamedTuple):
     reset: bool
 
 
-class Merged(NamedTuple):
-    """What a merge did.
-
-    Attributes:
-        applied: whether the delta fitted; if not, ask for one from the digest on.
-        touched: the names whose version may have grown because of it.
-        new_origin: whether the origin was unknown before: every waiter is concerned.
-    """
-
-    applied: bool
-    touched: frozenset[str] = frozenset()
-    new_origin: bool = False
-
-
-class Graph:
+class Graph(Replica):
     """The state of one server. Not thread-safe; its owner serialises calls."""
 
-    def __init__(
-        self,
-        own_origin: str,
-        *,
-        register: int,
-        origins_max: int = ORIGINS_MAX,
-        first_position: int | None = None,
-        is_ordered: bool = True,
-    ) -> None:
-        """A graph that knows nothing but its own, empty origin.
+    def renewed(
+        self, own_origin: str, *, now_ms: int, generation: Generation | None = None
+    ) -> Graph:
+        """An empty graph under a new origin whose versions are all above those of this one.
 
-        Args:
-            own_origin: the origin that local touches belong to.
-            register: at least the boot time in milliseconds for a volatile origin, 0 for a durable.
-            origins_max: how many origins it may know; cursors have no room for more than 64.
-            first_position: where local apply positions start; by default at the register, so that
-                those of an earlier run are told from this run's.
-            is_ordered: whether the own origin's entries are put in the order of their sequences.
+        In another generation it still knows who was removed: those may not come back.
         """
-        self.own_origin = own_origin
-        self.first_position = register if first_position is None else first_position
-        self._origins_max = origins_max
-        self._register = register
-        self._ledger = Ledger(
-            first_position=self.first_position, unordered=None if is_ordered else own_origin
-        )
-        self._assemblies: dict[str, Assembly] = {}
-        self._digest: dict[str, Position] = {}
-        self._cursor: str | None = None  # the digest as text, made when asked for
-        self._admit(own_origin, Position(0))
-
-    def __len__(self) -> int:
-        """How many keys and patterns are kept."""
-        return len(self._ledger)
-
-    @property
-    def digest(self) -> Mapping[str, Position]:
-        """The greatest contiguous position held of each known origin. A copy."""
-        return dict(self._digest)
-
-    @property
-    def cursor(self) -> str:
-        """The digest as a cursor: what a client has accounted for that has just fetched all."""
-        if self._cursor is None:
-            self._cursor = encode_cursor(Cursor(self._digest))
-        return self._cursor
-
-    @property
-    def position(self) -> int:
-        """The local apply position: grows by one with every name applied here."""
-        return self._ledger.position
-
-    @property
-    def touches(self) -> int:
-        """The touches of all names and origins together."""
-        return self._ledger.touches
-
-    @property
-    def version_max(self) -> int:
-        """A number that no key's version exceeds, and that never falls."""
-        return self._base + self._ledger.touches
-
-    # ---- writing -------------------------------------------------------------------------------
-
-    def touch(
-        self,
-        names: Iterable[str],
-        *,
-        now_ms: int,
-        hash: str = "",
-        deleted: bool = False,
-        touches_min: int = 1,
-    ) -> int:
-        """Record one batch of the own origin and return its sequence.
-
-        Names must be well-formed. `hash` and `deleted` hold for every name of the batch. An equal
-        hash does not suppress the touch. Each name's touches become at least `touches_min`.
-        """
-        own = self.own_origin
-        sequence = self._digest[own].sequence + 1
-        for name in dict.fromkeys(names):
-            entry = self._ledger.entry(name, own)
-            touches = max(touches_min, 1 if entry is None else entry.touches + 1)
-            self._ledger.put(own, Touched(name, sequence, touches, hash, now_ms, deleted))
-        self._digest[own] = Position(sequence)
-        self._cursor = None
-        return sequence
-
-    def merge(self, page: Delta) -> Merged:
-        """Take in a page of another server's knowledge of one origin.
-
-        Raises:
-            TooManyOrigins: the origin is new and there is no room for it.
-        """
-        if page.origin == self.own_origin:
-            return Merged(applied=False)
-        is_new = page.origin not in self._digest
-        if is_new and len(self._digest) >= self._origins_max:
-            raise TooManyOrigins(
-                f"this server already knows {self._origins_max} origins and cannot take in "
-                f"{page.origin}: remove servers that are gone for good"
-            )
-        delta = self._assembly(page.origin).add(page)
-        held = 0 if is_new else self._digest[page.origin].sequence
-        if delta is None or delta.since != held or delta.upto.sequence < held:
-            return Merged(applied=False)
-        del self._assemblies[page.origin]
-        for touched in delta.touched:
-            self._ledger.put(delta.origin, touched)
-        self._register = max(self._register, delta.register)
-        self._admit(delta.origin, delta.upto)
-        return Merged(True, frozenset(each.name for each in delta.touched), is_new)
-
-    def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
-        """An empty graph under a new origin whose versions are all above those of this one."""
         register = max(now_ms, self.version_max)
-        return Graph(
+        graph = Graph(
             own_origin,
             register=register,
             origins_max=self._origins_max,
             first_position=max(register, self.position + 1),
+            generation=generation or self.generation,
         )
+        for origin in self.gone:
+            graph.remove(origin.removesuffix("!gone"))
+        return graph
 
     def forked(self, own_origin: str, *, now_ms: int) -> Graph:
         """A graph that knows what this one knows, under an origin of its own.
@@ -212,13 +88,12 @@ class Graph:
             origins_max=self._origins_max,
             # Above all of this one's, which mean nothing there.
             first_position=max(register, self.position + 1),
+            generation=self.generation,
         )
-        for origin in self._digest:
-            for page in self.delta(origin, since=0):
-                copy.merge(page)
+        copy.take_over(self)
         return copy
 
-    # ---- reading -------------------------------------------------------------------------------
+    # ---- for clients ---------------------------------------------------------------------------
 
     def version(self, key: str) -> int:
         """The version of a key, touched or not."""
@@ -262,17 +137,6 @@ class Graph:
             return Answer(changed, self.cursor, reset)
         return Answer(changed, self._advanced(seen), reset)
 
-    def delta(self, origin: str, *, since: int, page_max: int = 1_000) -> Iterator[Delta]:
-        """Everything known of an origin after sequence `since`, page by page.
-
-        Each page is read when it is asked for, so the graph may be written to in between.
-        """
-        after, last = since, False
-        while not last:
-            page = self._page(origin, since, after, page_max)
-            after, last = page.upto.sequence, page.last
-            yield page
-
     def listing(self, since: int, *, limit: int) -> tuple[list[tuple[int, Node]], bool]:
         """What was touched after the local apply position `since`, oldest first, with positions.
 
@@ -296,6 +160,10 @@ class Graph:
         """What of a cursor can be relied on, and whether that is too little to go on from."""
         if seen is None:
             return Cursor({}), True
+        if seen.generation < self.generation.number:
+            # Of what was forgotten since then nobody knows any more how much the client has seen.
+            unknown = {at: each for at, each in seen.positions.items() if at not in self._digest}
+            return Cursor(unknown, self.generation.number), True
         contradicted = [each for each in self._digest if self._contradicts(each, seen)]
         if contradicted:
             held = {each: at for each, at in seen.positions.items() if each not in contradicted}
@@ -309,8 +177,10 @@ class Graph:
 
     def _advanced(self, seen: Cursor) -> str:
         """The cursor of an answer; mostly the digest, whose text is at hand."""
-        advanced = advance(seen, self._digest)
-        return self.cursor if advanced == Cursor(self._digest) else encode_cursor(advanced)
+        generation = self.generation.number
+        advanced = advance(seen, self._digest, generation=generation)
+        is_digest = advanced == Cursor(self._digest, generation)
+        return self.cursor if is_digest else encode_cursor(advanced)
 
     def _worth_a_look(self, known: Mapping[str, int], seen: Cursor | None) -> list[str]:
         """The keys that are left once those are weeded out that nothing is new about.
@@ -369,38 +239,3 @@ class Graph:
         hashes = {entry.hash for entry in last.values()}
         hash = newest.hash if len(hashes) == 1 else ""
         return Node(name, version, hash, newest.updated_at, newest.deleted)
-
-    def _page(self, origin: str, since: int, after: int, page_max: int) -> Delta:
-        touched: list[Touched] = []
-        upto, last = self._digest[origin], True
-        for each in self._ledger.touched_after(origin, after):
-            if len(touched) >= page_max and touched[-1].sequence != each.sequence:
-                upto, last = Position(touched[-1].sequence), False
-                break
-            touched.append(each)
-        return Delta(
-            origin=origin,
-            sender=self.own_origin,
-            position=self.position,
-            register=self._register,
-            since=since,
-            after=after,
-            upto=upto,
-            last=last,
-            touched=tuple(touched),
-        )
-
-    def _assembly(self, origin: str) -> Assembly:
-        """The pages received of an origin. Of too many, the oldest are dropped, to be sent anew."""
-        if origin not in self._assemblies:
-            if len(self._assemblies) >= self._origins_max:
-                del self._assemblies[next(iter(self._assemblies))]
-            self._assemblies[origin] = Assembly()
-        return self._assemblies[origin]
-
-    def _admit(self, origin: str, position: Position) -> None:
-        """Know an origin up to a position, and what follows from it."""
-        self._digest[origin] = position
-        volatile = sum(not is_durable(each) for each in self._digest)
-        self._base = self._register + volatile
-        self._cursor = None

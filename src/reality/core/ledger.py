@@ -48,6 +48,7 @@ class Ledger:
         self._unordered = unordered
         self.position = first_position  # of the last application; grows by one a name
         self.touches = 0  # of all names and origins
+        self.foreign_touches = 0  # of the origins but the unordered one
         self.has_patterns = False  # whether any pattern was ever touched
         self.first_entries: dict[str, Entry] = {}  # by name; the siblings hang on them
         self._by_origin: dict[str, RecencyLog] = {}
@@ -69,14 +70,17 @@ class Ledger:
         if is_new and is_pattern(name):
             self.has_patterns = True
         self.position += 1
-        self.touches += touched.touches - entry.touches
+        # More, or of another history of the origin: then the greater number, so no version falls.
+        grown = max(0, touched.touches - entry.touches)
+        self.touches += grown
         entry.sequence = touched.sequence
-        entry.touches = touched.touches
+        entry.touches += grown
         entry.hash = touched.hash
         entry.updated_at = touched.updated_at
         entry.deleted = touched.deleted
         entry.applied = self.position
         if origin != self._unordered:
+            self.foreign_touches += grown
             log = self._by_origin.get(origin)
             if log is None:
                 log = self._by_origin[origin] = RecencyLog(partial(self._is_last_touch, origin))
@@ -104,6 +108,14 @@ class Ledger:
             self.touches -= entry.touches
             greatest = max(greatest, entry.sequence)
         return greatest
+
+    def forget(self, origin: str) -> None:
+        """Drop all that an origin did; not the unordered one."""
+        for touched in list(self.touched_after(origin, -1)):
+            self._unlink(touched.name, origin)
+            self.touches -= touched.touches
+            self.foreign_touches -= touched.touches
+        self._by_origin.pop(origin, None)
 
     def entry(self, name: str, origin: str) -> Entry | None:
         """What one origin did to a name."""
@@ -136,6 +148,23 @@ class Ledger:
     def applied_after(self, position: int) -> Iterator[tuple[int, str]]:
         """Positions and names last applied after this local position, oldest first."""
         return self._by_application.after(position)
+
+    def _unlink(self, name: str, origin: str) -> None:
+        """Take an origin's entry out of a name's chain, and the name out if that was all."""
+        chain: list[Entry] = []
+        entry = self.first_entries.pop(name, None)
+        while entry is not None:
+            if entry.origin != origin:
+                chain.append(entry)
+            entry = entry.sibling
+        following = None
+        for entry in reversed(chain):
+            entry.sibling = following
+            following = entry
+        if following is None:
+            self._by_application.discard()
+        else:
+            self.first_entries[name] = following
 
     def _may_drop(self, name: str) -> bool:
         entry = self.first_entries[name]

@@ -14,7 +14,11 @@ SERVER_ID_CHARS_MAX = 64
 # length has room for both, so that a server can always read what it has given.
 ORIGINS_MAX = 64
 FOREIGN_ORIGINS_MAX = 64
+# Removed servers that a new generation still knows of.
+GONE_MAX = 24
 CURSOR_BYTES_MAX = 16 * 1024
+# A message between servers, or the answer to one.
+MESH_MESSAGE_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
