@@ -49,6 +49,7 @@ services: ## the Debian packages that some tests need; only what is missing (roo
 	has node || missing="$$missing nodejs"; \
 	has npm || missing="$$missing npm"; \
 	has wrk || missing="$$missing wrk"; \
+	has /usr/sbin/nats-server || has nats-server || missing="$$missing nats-server"; \
 	has redis-server || missing="$$missing redis-server"; \
 	has /usr/sbin/mariadbd || has mariadbd || missing="$$missing mariadb-server"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \

@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.mariadb",
     "tests.support.redis_server",
+    "tests.support.nats_server",
     "tests.support.dynamodb",
 ]
 
@@ -29,7 +30,7 @@ settings.register_profile("quick", settings.get_profile("full"), max_examples=15
 settings.load_profile("full")
 
 # Whoever imports one of these starts servers, browsers or other programs.
-_SERVERS = {"postgres", "mariadb", "redis_server", "private_redis", "dynamodb"}
+_SERVERS = {"postgres", "mariadb", "redis_server", "private_redis", "nats_server", "dynamodb"}
 _STARTERS = (subprocess, processes.serving, programs.require_program)
 
 

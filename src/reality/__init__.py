@@ -10,12 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reality.accelerators.nats import NatsAccelerator
+    from reality.accelerators.postgres import PostgresAccelerator
+    from reality.accelerators.redis import RedisAccelerator
     from reality.client import AsyncRealityClient, KeyState, Meta, ServerStatus, Subscription
     from reality.core.graph import Node
     from reality.core.hashing import create_hash
     from reality.core.limits import Limits
     from reality.core.messages import SyncRequest, SyncResponse
     from reality.errors import RealityError, StorageError
+    from reality.mesh import Mesh
     from reality.server.access import Authorizer, Cors
     from reality.server.server import RealityServer
     from reality.server.stats import Stats
@@ -35,10 +39,14 @@ __all__ = (
     "KeyState",
     "Limits",
     "MemoryStorage",
+    "Mesh",
     "Meta",
+    "NatsAccelerator",
     "Node",
+    "PostgresAccelerator",
     "RealityError",
     "RealityServer",
+    "RedisAccelerator",
     "RedisStorage",
     "SQLAlchemyStorage",
     "SQLStorage",
@@ -64,10 +72,14 @@ _HOMES = {
     "KeyState": "reality.client",
     "Limits": "reality.core.limits",
     "MemoryStorage": "reality.storage.memory",
+    "Mesh": "reality.mesh",
     "Meta": "reality.client",
+    "NatsAccelerator": "reality.accelerators.nats",
     "Node": "reality.core.graph",
+    "PostgresAccelerator": "reality.accelerators.postgres",
     "RealityError": "reality.errors",
     "RealityServer": "reality.server.server",
+    "RedisAccelerator": "reality.accelerators.redis",
     "RedisStorage": "reality.storage.redis",
     "SQLAlchemyStorage": "reality.storage.sqlalchemy",
     "SQLStorage": "reality.storage.sql",

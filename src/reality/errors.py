@@ -8,6 +8,7 @@
     │   ├── TooManyWaiters      503  no more syncs can be held (retryable)
     │   └── TooManyOrigins      503  a graph knows as many origins as it may
     ├── Unauthorized            401  a credential is missing or wrong
+    ├── MeshUnauthorized        401  a server's message is not signed, or not as it must be
     ├── Forbidden               403  the credential (or its absence) does not allow this
     ├── NotFound                404
     ├── MethodNotAllowed        405
@@ -20,6 +21,7 @@
     │   ├── StorageFull              there is no room left
     │   ├── StorageSchemaMissing     its tables are not there and could not be made
     │   └── StorageSchemaMismatch    it was made by a newer release, or by something else
+    ├── AcceleratorUnavailable  503  a channel for hints is gone, or refuses (retryable)
     ├── ServerUnavailable       503  a client found no server that answers (retryable)
     ├── ProtocolError           502  an answer was not what PROTOCOL.md promises (retryable)
     ├── RemoteError                  a server refused a request; carries its status and code
@@ -95,6 +97,21 @@ class Unauthorized(RealityError):
 
     code = "unauthorized"
     status = 401
+
+
+class MeshUnauthorized(RealityError):
+    """A message between servers is not signed with the mesh's secret.
+
+    With a `nonce` the signature was right, so that the refusal can be signed as well: `code` is
+    then `mesh_clock_skew` (the clocks differ too much) or `mesh_replayed` (it was sent before).
+    """
+
+    code = "mesh_unauthorized"
+    status = 401
+
+    def __init__(self, message: str, *, code: str | None = None, nonce: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.nonce = nonce
 
 
 class Forbidden(RealityError):
@@ -184,6 +201,17 @@ class StorageSchemaMismatch(StorageError):
     """The store was made by a newer release of this package, or is something else altogether."""
 
     code = "storage_schema_mismatch"
+
+
+class AcceleratorUnavailable(RealityError):
+    """An accelerator cannot be reached, refuses, or has lost its connection.
+
+    It stays inside the server, which works without: only latency suffers.
+    """
+
+    code = "accelerator_unavailable"
+    status = 503
+    retryable = True
 
 
 class ServerUnavailable(RealityError):

@@ -10,8 +10,8 @@ import pytest
 from msgspec import UNSET
 
 from reality import AsyncRealityClient, KeyState, RealityServer, create_hash
-from reality.client.transport import base_url
 from reality.core.messages import ChangedNode
+from reality.core.urls import base_url
 from reality.errors import Closed, ServerUnavailable
 from tests.client.support import Recorder, Source, settled, until
 from tests.support.hosting import hosted

@@ -2,9 +2,12 @@
 
 app         the commands and their options
 serving     what serves: serve, demo
+mesh        secrets, `reality peers`, and what `reality serve` needs of the mesh
 talking     commands that ask a server: invalidate, get, health
 stores      commands that work on a store: store show, store new-lineage, invalidate --store
 watching    `reality watch`
+options     options that several of them have
+terminal    lines for people, and the end with a reason
 """
 
 from __future__ import annotations

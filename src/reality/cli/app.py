@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import secrets
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from reality import RealityError, __version__
-from reality.cli import serving, stores, talking
+from reality.cli import mesh, serving, stores, talking
+from reality.cli.options import (
+    DEFAULT_URL,
+    PORT,
+    STORE_HELP,
+    Host,
+    Json,
+    Port,
+    SecretFile,
+    Store,
+    Token,
+    Url,
+    Yes,
+)
+from reality.cli.terminal import fail, say
 from reality.cli.watching import Watch
-
-PORT = 3456
 
 app = typer.Typer(
     name="reality",
@@ -32,29 +45,7 @@ store_app = typer.Typer(
     name="store", help="Look after a store that servers share.", no_args_is_help=True
 )
 app.add_typer(store_app)
-
-_STORE_HELP = (
-    "Where nodes are kept: sqlite:////FILE, postgresql://, mysql://, redis://, dynamodb://"
-)
-Store = Annotated[
-    str, typer.Option("--store", envvar="REALITY_STORE", show_envvar=True, help=_STORE_HELP + ".")
-]
-Url = Annotated[
-    str,
-    typer.Option(
-        "--url", envvar="REALITY_URL", help="The server; without a path, /reality is meant."
-    ),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        "--token", envvar="REALITY_TOKEN", help="The credential for invalidating over HTTP."
-    ),
-]
-Host = Annotated[str, typer.Option("--host", help="The address to listen on.")]
-Port = Annotated[int, typer.Option("--port", min=1, max=65_535, help="The TCP port to listen on.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_DEFAULT_URL = f"http://127.0.0.1:{PORT}"
+app.add_typer(mesh.peers_app)
 
 
 @app.command()
@@ -64,7 +55,7 @@ def serve(
     token: Token = None,
     store: Annotated[
         str,
-        typer.Option("--store", envvar="REALITY_STORE", help=_STORE_HELP + " or memory://."),
+        typer.Option("--store", envvar="REALITY_STORE", help=STORE_HELP + " or memory://."),
     ] = stores.MEMORY_URL,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes that serve; they share the store.")
@@ -79,6 +70,28 @@ def serve(
         list[str] | None,
         typer.Option("--cors-origin", help="A page's origin that may call; may be repeated."),
     ] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option("--peer", metavar="URL", help="Another server of the mesh; may be repeated."),
+    ] = None,
+    secret_file: SecretFile = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option("--advertise", metavar="URL", help="Where other servers reach this one."),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option("--public-url", metavar="URL", help="Where clients reach this server."),
+    ] = None,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(
+            "--accelerator",
+            envvar="REALITY_ACCELERATOR",
+            metavar="URL",
+            help="What makes servers faster: redis://, postgresql:// or nats://.",
+        ),
+    ] = None,
 ) -> None:
     """Serve over HTTP until interrupted."""
     options = serving.Options(
@@ -88,6 +101,14 @@ def serve(
         base_path=base_path,
         cors=cors_origin,
         log_level=logging.getLogger().level,
+        mesh=mesh.MeshOptions(
+            peers=peer or [],
+            secret_file=secret_file,
+            secrets=mesh.read_secrets(secret_file),
+            advertise=advertise,
+            public_url=public_url,
+        ),
+        accelerator=accelerator,
     )
     serving.run(options, workers=workers, host=host, port=port)
 
@@ -114,7 +135,7 @@ def demo(
 @app.command()
 def invalidate(
     keys: Annotated[list[str], typer.Argument(help="Keys, or patterns such as 'posts:*'.")],
-    url: Url = _DEFAULT_URL,
+    url: Url = DEFAULT_URL,
     token: Token = None,
     store: Annotated[
         str | None,
@@ -126,20 +147,20 @@ def invalidate(
     if store is not None:
         versions = stores.run(stores.invalidate(store, keys))
     elif token is None:
-        _fail("invalidating needs a credential: give --token, or REALITY_TOKEN in the environment")
+        fail("invalidating needs a credential: give --token, or REALITY_TOKEN in the environment")
     else:
         versions = asyncio.run(talking.invalidate(url, token, keys))
     if as_json:
-        _print(json.dumps({"invalidated": keys, "versions": versions}))
+        say(json.dumps({"invalidated": keys, "versions": versions}))
         return
     for key in dict.fromkeys(keys):
-        _print(f"{key}  version {versions[key]}" if key in versions else f"{key}  all keys below")
+        say(f"{key}  version {versions[key]}" if key in versions else f"{key}  all keys below")
 
 
 @app.command()
 def watch(
     keys: Annotated[list[str], typer.Argument(help="Keys to watch.")],
-    url: Url = _DEFAULT_URL,
+    url: Url = DEFAULT_URL,
     changes: Annotated[
         int | None, typer.Option("--changes", min=1, help="End after so many changes.")
     ] = None,
@@ -155,31 +176,37 @@ def watch(
 @app.command()
 def get(
     key: Annotated[str, typer.Argument(help="The key.")],
-    url: Url = _DEFAULT_URL,
+    url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
     """Show a key's version and hash."""
     meta = asyncio.run(talking.get(url, key))
     if as_json:
-        _print(json.dumps(talking.meta_members(meta)))
+        say(json.dumps(talking.meta_members(meta)))
         return
     deleted = "  deleted" if meta.deleted else ""
-    _print(f"{meta.key}  version {meta.version}  hash {meta.hash or '–'}{deleted}")
+    say(f"{meta.key}  version {meta.version}  hash {meta.hash or '–'}{deleted}")
 
 
 @app.command()
-def health(url: Url = _DEFAULT_URL, as_json: Json = False) -> None:
+def health(url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show how a server is; exits with 1 unless it is healthy."""
     answer = asyncio.run(talking.health(url))
     if as_json:
         from reality.core.codec import encode
 
-        _print(encode(answer).decode())
+        say(encode(answer).decode())
     else:
         for line in talking.health_lines(answer):
-            _print(line)
+            say(line)
     if answer.status == "unhealthy":
         raise typer.Exit(1)
+
+
+@app.command()
+def secret() -> None:
+    """Print a new secret for servers of one mesh, to be kept in a file that all of them have."""
+    say(secrets.token_urlsafe(32))
 
 
 @app.command()
@@ -197,7 +224,7 @@ def schema(
     from reality.storage.sql import schema_statements
 
     for statement in schema_statements(dialect, table):
-        _print(f"{statement};")
+        say(f"{statement};")
 
 
 @store_app.command()
@@ -205,16 +232,16 @@ def show(store: Store, as_json: Json = False) -> None:
     """Show where a store stands."""
     name, found = stores.run(stores.opening(store))
     if as_json:
-        _print(json.dumps({"store": name, **stores.members(found)}))
+        say(json.dumps({"store": name, **stores.members(found)}))
         return
     for line in stores.lines(name, found):
-        _print(line)
+        say(line)
 
 
 @store_app.command()
 def new_lineage(
     store: Store,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Tell apart what a restored or copied store holds from what it held before.
 
@@ -222,20 +249,20 @@ def new_lineage(
     then refetches once, and none goes on from what only the other history has.
     """
     if not yes and not sys.stdin.isatty():
-        _fail("all clients would refetch, and there is nobody to ask: give --yes")
+        fail("all clients would refetch, and there is nobody to ask: give --yes")
     name, found = stores.run(stores.opening(store))
     if not yes:
-        _print(f"{name} is {found.head.origin}. All clients of its servers will refetch once.")
+        say(f"{name} is {found.head.origin}. All clients of its servers will refetch once.")
         typer.confirm("Give it a new lineage?", abort=True)
     head = stores.run(stores.rotate(store, found.head.origin))
-    _print(f"before  {found.head.origin}")
-    _print(f"now     {head.origin}")
-    _print("servers notice by themselves, within their feed's interval; each client refetches once")
+    say(f"before  {found.head.origin}")
+    say(f"now     {head.origin}")
+    say("servers notice by themselves, within their feed's interval; each client refetches once")
 
 
 def _version(is_asked: bool) -> None:
     if is_asked:
-        _print(f"reality {__version__}")
+        say(f"reality {__version__}")
         raise typer.Exit
 
 
@@ -262,20 +289,7 @@ def run() -> None:
     except (RealityError, OSError, ValueError) as error:
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             logging.getLogger("reality.cli").debug("the command failed", exc_info=error)
-        _fail(error.strerror or str(error) if isinstance(error, OSError) else str(error))
+        fail(error.strerror or str(error) if isinstance(error, OSError) else str(error))
     except Exception as error:  # a person gets a line, --debug the whole story
         logging.getLogger("reality.cli").debug("the command failed", exc_info=error)
-        _fail(f"{type(error).__name__}: {error}")
-
-
-def _print(text: str) -> None:
-    print(_printable(text))
-
-
-def _fail(reason: str) -> NoReturn:
-    sys.exit(f"reality: {_printable(' '.join(reason.split()))}")
-
-
-def _printable(text: str) -> str:
-    """Text of a server without what a terminal would take for commands."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+        fail(f"{type(error).__name__}: {error}")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
+from reality.accelerators.opening import accelerator_from_url
 from reality.cli import stores
+from reality.cli.mesh import MeshOptions
+from reality.cli.terminal import note
 from reality.core.limits import SERVER_ID_CHARS_MAX
+from reality.core.urls import shown_url
 from reality.http.types import ASGIApplication
 from reality.server.server import RealityServer
 
@@ -28,6 +32,8 @@ class Options:
     base_path: str
     cors: list[str] | None
     log_level: int
+    mesh: MeshOptions
+    accelerator: str | None
 
     def server(self) -> RealityServer:
         """The server.
@@ -41,7 +47,14 @@ class Options:
             token=self.token,
             cors=self.cors,
             base_path=self.base_path,
+            **self._later(),
         )
+
+    def _later(self) -> dict[str, Any]:
+        made: dict[str, Any] = {"mesh": self.mesh.make()}
+        if self.accelerator is not None:
+            made["accelerator"] = accelerator_from_url(self.accelerator)
+        return {name: value for name, value in made.items() if value is not None}
 
 
 def run(options: Options, *, workers: int, host: str, port: int) -> None:
@@ -51,11 +64,18 @@ def run(options: Options, *, workers: int, host: str, port: int) -> None:
             f"{workers} workers need a store that they share, and memory:// is each one's own: "
             "use --store sqlite:////path/reality.db, or --workers 1"
         )
+    options.mesh.check(workers=workers)
+    if workers > 1:
+        # Without other options, a secret in the environment is nothing that was asked for here.
+        options = replace(options, mesh=replace(options.mesh, secrets=()))
     server = options.server()
     notes = [f"{server.server_id} listens on {shown(host, port)}{options.base_path}"]
     if workers > 1:
         notes[0] += f" with {workers} workers"
-    notes += _store_notes(server, options.store)
+    notes += _store_notes(server, options)
+    notes += options.mesh.notes()
+    if options.accelerator is not None:
+        notes.append(f"hints go through {shown_url(options.accelerator)}")
     if options.token is None:
         notes.append(
             "invalidating over HTTP is off: turn it on with --token, or REALITY_TOKEN "
@@ -94,11 +114,13 @@ def _load(options: Options, server_id: str) -> ASGIApplication:
     return replace(options, server_id=server_id).server().asgi()
 
 
-def _store_notes(server: RealityServer, url: str) -> list[str]:
+def _store_notes(server: RealityServer, options: Options) -> list[str]:
     """Say where nodes are, once it is known that nothing but time can be in the way."""
-    if url == stores.MEMORY_URL:
+    if options.store == stores.MEMORY_URL:
+        if options.mesh.secrets:
+            return ["nodes are kept in memory, by this process and its peers"]
         return ["nodes are kept in memory: they end with this process, which must be the only one"]
-    problem = asyncio.run(stores.check(url))
+    problem = asyncio.run(stores.check(options.store))
     notes = [f"nodes are kept in {server.stats().storage}"]
     if problem is not None:
         notes.append(f"not ready yet, waiting: {problem}")
@@ -107,7 +129,7 @@ def _store_notes(server: RealityServer, url: str) -> list[str]:
 
 def _telling(notes: list[str]) -> Callable[[], None]:
     def tell() -> None:
-        for note in notes:
-            print(" ".join(note.split()), file=sys.stderr, flush=True)
+        for text in notes:
+            note(text)
 
     return tell

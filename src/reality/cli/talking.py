@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from reality.client import AsyncRealityClient, Meta
-from reality.client.transport import HttpTransport, base_url
+from reality.client.transport import HttpTransport
 from reality.core.codec import decode_answer
 from reality.core.messages import HealthResponse
+from reality.core.urls import base_url
 
 _TIMEOUT_S = 10.0
 _UNHEALTHY = 503

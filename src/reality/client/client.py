@@ -44,7 +44,8 @@ class AsyncRealityClient:
         live: "auto" holds a request while something is subscribed, so that changes arrive at once;
             "poll" asks every `interval` seconds; False asks only when told to.
         mode: what servers are told about how the client keeps fresh.
-        token: the credential for `invalidate(remote=True)`.
+        token: the credential for `invalidate(remote=True)`. It is sent to `servers` only, never to
+            one that was discovered.
         wait: how long a request may be held, in seconds.
         interval: between requests where none is held, in seconds.
         timeout: for connecting, sending and answering (beyond the wait), in seconds.
@@ -52,8 +53,10 @@ class AsyncRealityClient:
         retry_base_delay: the first back-off, in seconds; it doubles, with full jitter.
         max_fetches: how many fetchers run at the same time.
         client_id: tells clients apart; a UUID by default.
+        discover: also ask servers that those in `servers` name as their peers, at most 64, when the
+            server asked fails. False: only `servers` are ever asked.
         http: an `httpx2.AsyncClient` with the caller's proxies, certificates and so on. The caller
-            closes it.
+            closes it. Headers and cookies that it adds by itself go to discovered servers too.
 
     Raises:
         ValueError: an argument cannot be; the text says which and what would do.
@@ -73,6 +76,7 @@ class AsyncRealityClient:
         retry_base_delay: float = 0.1,
         max_fetches: int = 16,
         client_id: str | None = None,
+        discover: bool = True,
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         _check_positive(wait=wait, interval=interval, timeout=timeout, max_fetches=max_fetches)
@@ -96,6 +100,7 @@ class AsyncRealityClient:
             token=token,
             max_retries=max_retries,
             retry_base_s=retry_base_delay,
+            discover=discover,
         )
         self._pace = Pace(
             client_id=client_id,
@@ -212,7 +217,8 @@ class AsyncRealityClient:
 
         Args:
             names: keys; with `remote` also patterns.
-            remote: needs the client's `token`.
+            remote: needs the client's `token`. Only the servers that the client was made with are
+                told, none that was discovered: a credential does not follow hearsay.
 
         Returns:
             The new versions, by key; empty unless `remote`.
@@ -238,7 +244,7 @@ class AsyncRealityClient:
             shard.hint("reconnect")
 
     def get_server_status(self) -> list[ServerStatus]:
-        """What the client has seen of each server."""
+        """What the client knows of each server: those it was made with, then discovered ones."""
         return self._exchange.status()
 
     # ---- life ----------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from collections.abc import Collection
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import NamedTuple, Self
-from urllib.parse import urlsplit
 
 from reality.core.codec import decode_problem
 from reality.errors import MissingDependency, ProtocolError, RemoteError, ServerUnavailable
@@ -20,7 +19,6 @@ try:
 except ImportError as error:
     raise MissingDependency("httpx2", extra="client", needed_for="the client") from error
 
-DEFAULT_BASE_PATH = "/reality"
 # The largest answer: 10,000 keys of 512 bytes each, all changed, and some room.
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 _RETRY_AFTER_S_MAX = 300.0
@@ -31,25 +29,6 @@ class Reply(NamedTuple):
 
     body: bytes
     retry_after_s: float
-
-
-def base_url(url: str) -> str:
-    """The URL that routes are below: as given, or with `/reality` where it has no path.
-
-    Raises:
-        ValueError: it is not an http or https URL.
-    """
-    try:
-        parts = urlsplit(url)
-        is_plain = not (parts.query or parts.fragment or url != url.strip())
-        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except (ValueError, AttributeError, TypeError):
-        is_good = is_plain = False
-    if not (is_good and is_plain):
-        raise ValueError(
-            f"{url!r} is not the URL of a server; it should look like http://localhost:3456"
-        )
-    return url.rstrip("/") + ("" if parts.path.strip("/") else DEFAULT_BASE_PATH)
 
 
 class HttpTransport:

@@ -17,6 +17,14 @@ FOREIGN_ORIGINS_MAX = 64
 # Removed servers that a new generation still knows of.
 GONE_MAX = 24
 CURSOR_BYTES_MAX = 16 * 1024
+# What versions of servers that exchange state are made of; together they stay below VERSION_MAX.
+REGISTER_MAX = 2**51
+TOUCHES_MAX = 2**40
+SEQUENCE_MAX = 2**50
+# Other servers that one server calls, and tells of in one message.
+PEERS_MAX = 64
+MEMBERS_TOLD_MAX = 32
+URL_CHARS_MAX = 256
 # A message between servers, or the answer to one.
 MESH_MESSAGE_BYTES_MAX = 64 * 1024
 

@@ -41,6 +41,10 @@ class Generation(NamedTuple):
     number: int = 0
     opened_by: str = ""
 
+    def next(self, opened_by: str) -> Generation:
+        """The one after it."""
+        return Generation(self.number + 1, opened_by)
+
 
 FIRST_GENERATION = Generation()
 
@@ -80,10 +84,12 @@ class Replica:
             origins_max: how many origins it may know; cursors have no room for more than 64.
             first_position: where local apply positions start; by default at the register, so that
                 those of an earlier run are told from this run's.
-            is_ordered: whether the own origin's entries are put in the order of their sequences.
+            is_ordered: whether the own origin's entries are put in the order of their sequences;
+                those of a store are not, it has deltas of them itself.
             generation: which generation of the mesh it belongs to.
         """
         self.own_origin = own_origin
+        self.unordered_origin = "" if is_ordered else own_origin
         self.generation = generation
         self.first_position = register if first_position is None else first_position
         self._origins_max = origins_max
@@ -105,6 +111,10 @@ class Replica:
     def digest(self) -> Mapping[str, Position]:
         """The greatest contiguous position held of each known origin. A copy."""
         return dict(self._digest)
+
+    def holds(self, origin: str) -> bool:
+        """Whether anything is known of an origin, be it only that there is one."""
+        return origin in self._digest
 
     @property
     def cursor(self) -> str:
@@ -218,12 +228,26 @@ class Replica:
     def take_over(self, other: Replica) -> None:
         """Know all that another graph knows, but for this one's own origin."""
         for origin in other.digest:
-            if origin != self.own_origin:
+            if origin not in (self.own_origin, other.unordered_origin):
                 for page in other.delta(origin, since=0):
                     self.merge(page)
         self.raise_register(other.register)
 
     # ---- for other servers ---------------------------------------------------------------------
+
+    def progress(self, origin: str) -> Delta | None:
+        """The last page had of a delta that is not whole yet."""
+        assembly = self._assemblies.get(origin)
+        return None if assembly is None else assembly.progress
+
+    def pages_names(self, origin: str) -> int:
+        """How many names the pages have that were had of a delta that is not whole yet."""
+        assembly = self._assemblies.get(origin)
+        return 0 if assembly is None else assembly.names
+
+    def drop_pages(self, origin: str) -> None:
+        """Forget the pages had of a delta that is not whole yet."""
+        self._assemblies.pop(origin, None)
 
     @property
     def gone(self) -> list[str]:

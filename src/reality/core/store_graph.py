@@ -12,12 +12,16 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from reality.core.changelog import Appended, Changes, Head, Logged, Opening
+import msgspec
+
+from reality.core.changelog import Appended, Changes, Head, Listing, Logged, Opening
 from reality.core.cursor import Cursor, Position, decode_cursor
-from reality.core.delta import Touched
+from reality.core.delta import Delta, Mark, Touched, cut_page
 from reality.core.graph import Graph
+from reality.core.history import POSITIONS_TOLD
 from reality.core.keys import ancestors, is_pattern
 from reality.core.ledger import Ledger
+from reality.core.replica import Generation, Replica
 from reality.core.tags import Tags
 
 
@@ -36,14 +40,16 @@ class Told(NamedTuple):
     Attributes:
         origin: of the positions told; "" before the first.
         position: the last one.
-        register: what versions told started from.
-        version_max: no version told exceeds it.
+        register: what the store said that versions start from.
+        version_max: no version told exceeds it, but for what others of a mesh have added.
+        floor: what versions told started from, the store's word or that of others.
     """
 
     origin: str = ""
     position: Position = Position(0)
     register: int = 0
     version_max: int = 0
+    floor: int = 0
 
     def allows(self, opening: Opening) -> bool:
         """Whether a server may go on with what the store holds now.
@@ -59,7 +65,8 @@ class Told(NamedTuple):
             return head.register >= self.register
         if head.origin == self.origin:
             is_cut_off = not recent or recent[0].sequence > self.position.sequence
-            return is_cut_off and head.register + head.touches >= self.version_max
+            base = max(head.register, self.floor)
+            return is_cut_off and base + head.touches >= self.version_max
         return head.register >= self.version_max
 
 
@@ -114,13 +121,13 @@ class StoreGraph(Graph):
     @property
     def version_max(self) -> int:
         """A number that no key's version exceeds, as far as the graph has heard; never falls."""
-        return self._head.register + self._head.touches
+        return self._base + self._head.touches + self._ledger.foreign_touches
 
     @property
     def told(self) -> Told:
         """What a server with this graph may have told."""
-        head = self._head
-        return Told(self.own_origin, self.own_position, head.register, self.version_max)
+        head, floor = self._head, self._register
+        return Told(self.own_origin, self.own_position, head.register, floor + head.touches, floor)
 
     # ---- following the store -------------------------------------------------------------------
 
@@ -164,6 +171,67 @@ class StoreGraph(Graph):
         if here != self.own_position:
             self._admit(origin, here)
         return names
+
+    # ---- for other servers ---------------------------------------------------------------------
+
+    def knows(self, origin: str, position: Position) -> bool | None:
+        """See `Replica`. A graph that has just looked knows that its store has nothing later."""
+        if origin != self.own_origin or position.sequence == 0:
+            return super().knows(origin, position)
+        if position.sequence > self.position:
+            return False
+        at = self._tags.at(position.sequence)
+        return None if at is None else at == position
+
+    def own_page(
+        self, listing: Listing, held: Position, since: Position, begins: Mark, *, bytes_max: int
+    ) -> Delta | None:
+        """A page of the own origin, which the store has in order and the graph has not.
+
+        Args:
+            listing: what the store has after `begins`.
+            held: where the graph was before the store was asked for it.
+            since: where the delta begins.
+            begins: where the page begins.
+            bytes_max: see `cut_page`.
+
+        Returns:
+            The page; None if the graph has yet to follow the store that far.
+        """
+        names_max = len(listing.touched) + 1
+        touched, ends = cut_page(listing.touched, begins, names_max=names_max, bytes_max=bytes_max)
+        if ends is None and listing.more:
+            ends = Mark(touched[-1].sequence) if touched else begins
+        page = self._delta(self.own_origin, since, begins, touched, ends)
+        if ends is not None:
+            return page
+        # All up to the last batch listed, and up to where the graph was before, is in the listing.
+        upto = max(held.sequence, touched[-1].sequence if touched else 0)
+        at = Position(0) if upto == 0 else held if upto == held.sequence else self._tags.at(upto)
+        if at is None:
+            return None
+        past = self._tags.upto(upto, POSITIONS_TOLD)
+        return msgspec.structs.replace(page, upto=at, past=past)
+
+    def take_over(self, other: Replica) -> None:
+        """Know what a graph of the same store knew of others, and start versions as it did."""
+        super().take_over(other)
+        self.generation = other.generation
+        self._cursor = None
+
+    def forget_others(self, generation: Generation) -> None:
+        """Begin another generation: know only the store's own, and who was removed."""
+        register, gone = self.version_max, self.gone
+        for origin in [each for each in self._digest if each != self.own_origin]:
+            self._ledger.forget(origin)
+            del self._digest[origin]
+        self._histories.clear()
+        self._assemblies.clear()
+        self.generation = generation
+        for origin in gone:
+            self._digest[origin] = Position(0)
+        self._register = max(register, self._register)
+        self._admit(self.own_origin, self.own_position)
 
     # ---- names in memory -----------------------------------------------------------------------
 

@@ -39,3 +39,14 @@ class Tags:
             return True
         index = position.sequence - self._first
         return 0 <= index < len(self._tags) and self._tags[index] == position.tag
+
+    def at(self, sequence: int) -> Position | None:
+        """The position of a sequence, if its tag is one of them."""
+        index = sequence - self._first
+        known = 0 <= index < len(self._tags)
+        return Position(sequence, self._tags[index]) if known else None
+
+    def upto(self, sequence: int, count: int) -> tuple[Position, ...]:
+        """The last positions up to a sequence, so many at most, oldest first."""
+        found = (self.at(each) for each in range(max(1, sequence - count + 1), sequence + 1))
+        return tuple(each for each in found if each is not None)

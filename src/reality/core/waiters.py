@@ -6,7 +6,7 @@ the waiters of a touched name is one look-up, and an invalidation costs what it 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, KeysView
 from typing import Generic, TypeVar
 
 from reality.core.keys import ancestors
@@ -27,10 +27,13 @@ def concerns(keys: Iterable[str], *, hidden: Collection[str] = ()) -> frozenset[
 
 
 class WaiterIndex(Generic[Waiter]):
-    """Waiters by the names that concern them."""
+    """Waiters by the names that concern them.
+
+    Kept in dictionaries, not sets: waiters are woken in the order in which they came.
+    """
 
     def __init__(self) -> None:
-        self._by_name: dict[str, set[Waiter]] = {}
+        self._by_name: dict[str, dict[Waiter, None]] = {}
 
     def __len__(self) -> int:
         """How many names at least one waiter is filed under."""
@@ -39,20 +42,22 @@ class WaiterIndex(Generic[Waiter]):
     def add(self, waiter: Waiter, names: Iterable[str]) -> None:
         """File a waiter under names."""
         for name in names:
-            self._by_name.setdefault(name, set()).add(waiter)
+            self._by_name.setdefault(name, {})[waiter] = None
 
     def discard(self, waiter: Waiter, names: Iterable[str]) -> None:
         """Forget a waiter; `names` are those it was filed under."""
         for name in names:
             waiters = self._by_name.get(name)
             if waiters is not None:
-                waiters.discard(waiter)
+                waiters.pop(waiter, None)
                 if not waiters:
                     del self._by_name[name]
 
-    def concerned(self, touched: Iterable[str]) -> set[Waiter]:
+    def concerned(self, touched: Iterable[str]) -> KeysView[Waiter]:
         """The waiters that a touch of these names concerns, each once."""
-        found: set[Waiter] = set()
+        found: dict[Waiter, None] = {}
         for name in touched:
-            found |= self._by_name.get(name, frozenset())
-        return found
+            waiters = self._by_name.get(name)
+            if waiters is not None:
+                found |= waiters
+        return found.keys()

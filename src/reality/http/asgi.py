@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from functools import lru_cache
 
+from reality.core.limits import MESH_MESSAGE_BYTES_MAX
 from reality.errors import BodyTooLarge, InvalidRequest, RealityError
 from reality.http import cors
-from reality.http.routes import problem, respond
+from reality.http.mesh import MESH_PREFIX
+from reality.http.problems import problem
+from reality.http.routes import respond
 from reality.http.shutdown import end_waits_on_signal
 from reality.http.types import Message, Receive, Request, Response, Scope, Send
 from reality.server.server import RealityServer
@@ -41,13 +44,16 @@ class RealityApplication:
             self._loop = loop
             end_waits_on_signal(self._server)
         headers = dict(scope["headers"])
+        path = route(scope["path"], scope.get("root_path", ""), self._base_path)
+        is_peer = path.startswith(MESH_PREFIX)
+        body_bytes_max = MESH_MESSAGE_BYTES_MAX if is_peer else self._server.limits.body_bytes_max
         try:
-            body = await self._body(headers, receive)
+            body = await _body(headers, receive, body_bytes_max)
             answer = await respond(
                 self._server,
                 Request(
                     method=scope["method"],
-                    path=route(scope["path"], scope.get("root_path", ""), self._base_path),
+                    path=path,
                     query=scope.get("query_string", b""),
                     headers=headers,
                     body=body,
@@ -59,28 +65,6 @@ class RealityApplication:
         await send(self._start(answer, headers))
         body = b"" if scope["method"] == "HEAD" else answer.body
         await send({"type": "http.response.body", "body": body})
-
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        body_bytes_max = self._server.limits.body_bytes_max
-        declared = headers.get(b"content-length", b"0")
-        if not declared.isdigit():
-            raise InvalidRequest("the header `Content-Length` is not a number")
-        # Refused before it is read, where the asker says how much it will be.
-        if len(declared) > _DIGITS_MAX or int(declared) > body_bytes_max:
-            raise _too_large(body_bytes_max)
-        chunks: list[bytes] = []
-        received, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                # Nobody reads the answer, but a middleware in between may insist on one.
-                raise InvalidRequest("the asker went before the body had come")
-            chunks.append(message.get("body", b""))
-            received += len(chunks[-1])
-            if received > body_bytes_max:
-                raise _too_large(body_bytes_max)
-            more = message.get("more_body", False)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _start(self, answer: Response, headers: dict[bytes, bytes]) -> Message:
         """The event that begins an answer: its status and headers."""
@@ -117,6 +101,28 @@ class RealityApplication:
                 await self._server.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive, body_bytes_max: int) -> bytes:
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit():
+        raise InvalidRequest("the header `Content-Length` is not a number")
+    # Refused before it is read, where the asker says how much it will be.
+    if len(declared) > _DIGITS_MAX or int(declared) > body_bytes_max:
+        raise _too_large(body_bytes_max)
+    chunks: list[bytes] = []
+    received, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            # Nobody reads the answer, but a middleware in between may insist on one.
+            raise InvalidRequest("the asker went before the body had come")
+        chunks.append(message.get("body", b""))
+        received += len(chunks[-1])
+        if received > body_bytes_max:
+            raise _too_large(body_bytes_max)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(body_bytes_max: int) -> BodyTooLarge:

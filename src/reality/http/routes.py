@@ -6,7 +6,6 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from functools import cache
-from http import HTTPStatus
 from importlib import resources
 from urllib.parse import parse_qsl
 
@@ -24,34 +23,23 @@ from reality.core.messages import (
     HealthResponse,
     InvalidateResponse,
     MeshHealth,
-    Problem,
     StorageHealth,
 )
 from reality.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
-    ProtocolError,
-    RealityError,
-    RemoteError,
-    ServerUnavailable,
-    StorageError,
-    Unauthorized,
     UnsupportedMediaType,
 )
 from reality.http.cors import preflight
+from reality.http.mesh import from_peer
+from reality.http.problems import RETRY_AFTER_S, problem, refusal
 from reality.http.types import JSON, Request, Response
 from reality.server.access import check_credential
 from reality.server.server import RealityServer
 
 _logger = logging.getLogger("reality.http")
 
-_ERROR_STATUSES = frozenset(each.value for each in HTTPStatus if each >= 400)
-# What an authorizer that is itself a client may fail with: not this server's to pass on.
-_OF_OTHERS = (ProtocolError, RemoteError, ServerUnavailable)
-_PROBLEM = b"application/problem+json"
-_RETRY_AFTER_S = b"1"
-_STORE_FAILED = "the server's store failed, its log says how: ask again, or ask another server"
 _DIGITS_MAX = len(str(VERSION_MAX))
 
 
@@ -73,36 +61,8 @@ async def respond(server: RealityServer, request: Request) -> Response:
         answer = problem(error)
         answer.headers.append((b"allow", allowed.encode()))
         return answer
-    except Exception as error:
-        if isinstance(error, StorageError):
-            # Its text names hosts and files, which is for the log. The server has said it there
-            # when it began; not once more for each of those that ask.
-            _logger.debug("%s %s: %s", request.method, request.path, error)
-            return problem(StorageError(_STORE_FAILED, code=error.code))
-        if isinstance(error, RealityError) and not isinstance(error, _OF_OTHERS):
-            return problem(error)
-        # The text of an unforeseen error may hold anything: it is for the log only.
-        _logger.exception("%s %s failed", request.method, request.path)
-        return problem(RealityError("the server failed to answer; its log says why"))
-
-
-def problem(error: RealityError) -> Response:
-    """An error as an answer after RFC 9457."""
-    # An authorizer's own error may have any status.
-    status = error.status if error.status in _ERROR_STATUSES else 500
-    body = Problem(
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=error.message,
-        code=error.code,
-        error=error.message,
-    )
-    answer = Response(encode(body), status=status, content_type=_PROBLEM)
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        answer.headers.append((b"retry-after", _RETRY_AFTER_S))
-    if isinstance(error, Unauthorized):
-        answer.headers.append((b"www-authenticate", b'Bearer realm="reality"'))
-    return answer
+    except Exception as error:  # noqa: BLE001  # each is answered, and logged where it should be
+        return refusal(error, request)
 
 
 # ---- clients ask ---------------------------------------------------------------------------------
@@ -123,7 +83,7 @@ async def sync(server: RealityServer, request: Request) -> Response:
     answer = Response(encode(response))
     if not server.may_hold:
         # Shutting down: whoever asks again should do so of the next process, not at once.
-        answer.headers.append((b"retry-after", _RETRY_AFTER_S))
+        answer.headers.append((b"retry-after", RETRY_AFTER_S))
     return answer
 
 
@@ -147,12 +107,16 @@ async def health(server: RealityServer, request: Request) -> Response:
     await server.probe()
     stats = server.stats()
     is_healthy = server.is_ready
+    mesh = stats.mesh
     body = HealthResponse(
         status="healthy" if is_healthy else "unhealthy",
         server_id=server.server_id,
         version=__version__,
         uptime=int(stats.uptime_s * 1000),
-        mesh=MeshHealth(peer_count=0, healthy_peers=0),
+        mesh=MeshHealth(
+            peer_count=0 if mesh is None else mesh.peers,
+            healthy_peers=0 if mesh is None else mesh.healthy,
+        ),
         storage=StorageHealth(healthy=stats.is_storage_healthy, max_version=stats.version_max),
     )
     return Response(encode(body), status=200 if is_healthy else 503)
@@ -203,6 +167,9 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/client.js": {"GET": client_script, "HEAD": client_script},
     "/health": {"GET": health, "HEAD": health},
     "/invalidate": {"POST": invalidate},
+    "/mesh/exchange": {"POST": from_peer},
+    "/mesh/peers": {"POST": from_peer},
+    "/mesh/remove": {"POST": from_peer},
     "/ready": {"GET": ready, "HEAD": ready},
     "/sync": {"POST": sync},
     "/update": {"POST": update},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from time import monotonic
+import time
 from typing import TYPE_CHECKING
 
 from reality.core.backoff import ceiling
@@ -83,8 +83,18 @@ class Feed:
                 self._done = self._begun
         self._state.raise_failure()
 
+    async def renew_lineage(self, origin: str) -> None:
+        """Others hold another history of this origin: give the store a new lineage.
+
+        Raises:
+            StorageError: the store failed.
+        """
+        async with self._looking:
+            await self._rotate(origin)
+            await self._reload()
+
     async def _try_to_look(self) -> None:
-        began = monotonic()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(DEADLINE_S):
                 await self._look()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 
 from reality.core.limits import Limits
@@ -74,7 +74,7 @@ class Holding:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._index: WaiterIndex[Ticket] = WaiterIndex()
-        self._tickets: set[Ticket] = set()
+        self._tickets: dict[Ticket, None] = {}  # in the order in which they came
         self._per_client: Counter[str] = Counter()
         self._names = 0
 
@@ -110,7 +110,7 @@ class Holding:
             )
         ticket = Ticket(client_id, names)
         self._names += len(names)
-        self._tickets.add(ticket)
+        self._tickets[ticket] = None
         self._per_client[client_id] += 1
         self._index.add(ticket, names)
         return ticket
@@ -119,7 +119,7 @@ class Holding:
         """The sync of this ticket has been answered or has gone."""
         if ticket not in self._tickets:
             return
-        self._tickets.discard(ticket)
+        del self._tickets[ticket]
         self._names -= len(ticket.names)
         self._index.discard(ticket, ticket.names)
         self._per_client[ticket.client_id] -= 1
@@ -132,9 +132,9 @@ class Holding:
 
     def wake_all(self) -> int:
         """End every wait: the lineage changed, or the server is stopping."""
-        return self._end(set(self._tickets))
+        return self._end(self._tickets.copy())
 
-    def _end(self, tickets: set[Ticket]) -> int:
+    def _end(self, tickets: Collection[Ticket]) -> int:
         running = _running_loop()
         rate = self._limits.refetches_per_s
         spread_ms = len(tickets) * 1000 // rate if len(tickets) > rate else 0

@@ -46,6 +46,10 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(call, self._running(call))
         return future.result(timeout_s)
 
+    def spawn(self, call: Coroutine[Any, Any, object]) -> None:
+        """Have a coroutine run in the thread; does not wait."""
+        asyncio.run_coroutine_threadsafe(call, self._running(call))
+
     def soon(self, act: Callable[[], object]) -> None:
         """Have something done in the thread, if it runs; does not wait."""
         loop = self._loop

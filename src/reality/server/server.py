@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from inspect import iscoroutinefunction
 from itertools import chain, islice
@@ -39,7 +40,9 @@ from reality.storage.opening import shared_storage
 
 if TYPE_CHECKING:
     from reality.http.types import ASGIApplication
+    from reality.mesh import Mesh
     from reality.server.blocking import BlockingServer
+    from reality.server.meshing import ServerMesh
 
 # A wait that the server cuts short ends at random within its last tenth, so that clients that came
 # together do not come back together.
@@ -55,6 +58,8 @@ class RealityServer:
         storage: where nodes live; by default in the memory of this process. A store, or a URL such
             as "sqlite:////var/lib/app/reality.db" (see `reality.storage.opening`); nothing is
             opened before the first use.
+        mesh: the other servers that it exchanges with; without it, it is alone, or has a store in
+            common with them.
         token: the credential for invalidating over HTTP; without one that is off.
         authorizer: decides who may see which keys; without one everybody may see all.
         cors: origins of other pages that may call, or a `Cors`.
@@ -70,6 +75,7 @@ class RealityServer:
         server_id: str | None = None,
         *,
         storage: MemoryStorage | Storage | BlockingStorage | str | None = None,
+        mesh: Mesh | None = None,
         token: str | None = None,
         authorizer: Authorizer | None = None,
         cors: Cors | Sequence[str] | None = None,
@@ -89,6 +95,8 @@ class RealityServer:
         if token is not None:
             check_token(token)
         _check_types(limits=(limits, Limits))
+        if mesh is not None and not hasattr(mesh, "timing"):
+            raise ValueError(f"mesh must be a Mesh, got {mesh!r}")
         if authorizer is not None and not iscoroutinefunction(
             getattr(authorizer, "may_read", None)
         ):
@@ -101,6 +109,12 @@ class RealityServer:
         self._state = _state(self.server_id, storage, self.limits)
         self._has_own_nodes = isinstance(self._state, MemoryState)
         self._ready = self._holds = True
+        self.mesh: ServerMesh | None = None
+        if mesh is not None:
+            from reality.server.meshing import ServerMesh
+
+            self.mesh = ServerMesh(self.server_id, mesh, self._state, self.limits)
+            self._state.after_touch = self.mesh.touched
 
     # ---- clients ask ---------------------------------------------------------------------------
 
@@ -209,6 +223,8 @@ class RealityServer:
             await claim_at_start()
         self._ready = self._holds = True
         await self._state.start()
+        if self.mesh is not None:
+            await self.mesh.start()
 
     async def stop(self) -> None:
         """End every wait and answer no more syncs."""
@@ -216,6 +232,8 @@ class RealityServer:
         self.end_waits()
         if self._has_own_nodes:
             release()
+        if self.mesh is not None:
+            await self.mesh.stop()
         await self._state.stop()
 
     def end_waits(self) -> None:
@@ -268,11 +286,15 @@ class RealityServer:
         """
         if self._has_own_nodes:
             check_sole_worker()
+        if self.mesh is not None:
+            self.mesh.check_ready()
         reason = ""
         if not (self._ready and self._holds):
             reason = "it was stopped"
         elif not self._state.is_healthy:
             reason = "its store failed, as its log says"
+        elif self.mesh is not None and not self.mesh.is_joined:
+            reason = "it has yet to hear what its peers know"
         if reason:
             raise NotReady(f"the server {self.server_id} is not ready to answer syncs: {reason}")
 
@@ -283,7 +305,8 @@ class RealityServer:
 
     def stats(self) -> Stats:
         """What the server has done and holds."""
-        return self._state.stats()
+        stats = self._state.stats()
+        return stats if self.mesh is None else replace(stats, mesh=self.mesh.stats())
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -293,13 +316,17 @@ class RealityServer:
         cursor = None if request.cursor is UNSET else request.cursor
         if cursor is not None and len(cursor) > CURSOR_BYTES_MAX:
             cursor = ""  # as one that cannot be parsed: `reset`
+        if self.mesh is not None:
+            await self.mesh.ready_for(cursor)
         answer, position = await self._state.answer(request.known, cursor, hidden)
         return SyncResponse(
             changed={
                 key: ChangedNode(version=node.version, hash=node.hash, deleted=node.deleted)
                 for key, node in answer.changed.items()
             },
-            mesh=MeshInfo(peers={}, server_version=position),
+            mesh=MeshInfo(
+                peers={} if self.mesh is None else dict(self.mesh.health), server_version=position
+            ),
             server_time=wall_clock_ms(),
             cursor=answer.cursor,
             reset=answer.reset,
@@ -341,6 +368,8 @@ class RealityServer:
             return {}
         if self._has_own_nodes:
             check_sole_worker()
+        if self.mesh is not None:
+            self.mesh.check_ready()
         return await self._state.touch(names, hash=hash, deleted=deleted)
 
     def _flattened(self, names: Iterable[str | Iterable[str]]) -> list[str]:

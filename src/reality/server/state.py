@@ -11,18 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from reality.core.cursor import Position
+from reality.core.delta import Delta, Mark
 from reality.core.graph import Answer, Graph, Node
 from reality.core.keys import is_pattern
 from reality.core.limits import Limits
 from reality.core.messages import VersionsResponse
+from reality.core.replica import Generation
 from reality.server.holding import Holding, Ticket
 from reality.server.stats import Stats
 from reality.storage.memory import MemoryStorage, wall_clock_ms
 from reality.storage.process import renew_after_fork
 
 _logger = logging.getLogger("reality.server")
+
+# Of one page for another server; its bytes bound it before.
+PAGE_NAMES_MAX = 2_000
 
 
 class State(ABC):
@@ -33,6 +39,8 @@ class State(ABC):
         self._limits = limits
         self._made_ms = wall_clock_ms()
         self._syncs = self._invalidations = self._woken = 0
+        # Called, under the lock, when the own origin has moved on. Must be quick.
+        self.after_touch: Callable[[], None] = _nothing
         self._after_fork()
         renew_after_fork(self, lambda state: state._after_fork())  # noqa: SLF001  # a subclass's
 
@@ -84,6 +92,55 @@ class State(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Let go of what `start` or the first use have opened."""
+
+    # ---- for other servers ---------------------------------------------------------------------
+
+    @property
+    def lock(self) -> threading.RLock:
+        """What serialises the use of `graph`."""
+        return self._lock
+
+    @abstractmethod
+    async def opened(self) -> Graph:
+        """What is in memory, once something is. To be used under the lock.
+
+        Raises:
+            StorageError: the store failed.
+        """
+
+    @abstractmethod
+    async def look(self) -> None:
+        """Look whether the store has something that is not in memory yet.
+
+        Raises:
+            StorageError: the store failed.
+        """
+
+    @abstractmethod
+    async def page(
+        self, origin: str, since: Position, begins: Mark, *, bytes_max: int
+    ) -> Delta | None:
+        """A page of what is known of an origin; None if that has changed meanwhile.
+
+        Raises:
+            StorageError: the store failed.
+        """
+
+    @abstractmethod
+    def exchange(self) -> None:
+        """From now on the nodes are exchanged with other servers."""
+
+    @abstractmethod
+    def begin_generation(self, generation: Generation) -> None:
+        """Forget what is known of others, and end every wait."""
+
+    @abstractmethod
+    async def renew_origin(self) -> None:
+        """Another process or store goes on under the own origin: take another."""
+
+    def took_in(self, names: Iterable[str] | None) -> None:
+        """Other servers have touched these names; None if every wait is concerned."""
+        self._woken += self._holding.wake_all() if names is None else self._holding.wake(names)
 
     # ---- held syncs, counters ------------------------------------------------------------------
 
@@ -173,6 +230,7 @@ class MemoryState(State):
             graph = self._storage.graph
             # A store that was just filled and renewed has forgotten the keys, not their versions.
             nodes = nodes_of(graph, names)
+            self.after_touch()
         if renewed:
             _logger.warning(
                 "the memory store of %s passed its limit of nodes and starts anew as %s; all "
@@ -203,6 +261,43 @@ class MemoryState(State):
                 timestamp=wall_clock_ms(),
             )
 
+    # ---- for other servers ---------------------------------------------------------------------
+
+    async def opened(self) -> Graph:
+        """See `State`."""
+        with self._lock:
+            return self._storage.graph
+
+    async def look(self) -> None:
+        """See `State`."""
+
+    async def page(
+        self, origin: str, since: Position, begins: Mark, *, bytes_max: int
+    ) -> Delta | None:
+        """See `State`."""
+        with self._lock:
+            graph = self._storage.graph
+            if origin not in graph.digest:
+                return None
+            return graph.page(origin, since, begins, names_max=PAGE_NAMES_MAX, bytes_max=bytes_max)
+
+    def exchange(self) -> None:
+        """See `State`."""
+        self._storage.is_exchanged = True
+
+    def begin_generation(self, generation: Generation) -> None:
+        """See `State`."""
+        self._storage.renew(generation)
+        self.took_in(None)
+
+    async def renew_origin(self) -> None:
+        """See `State`."""
+        with self._lock:
+            self._storage.fork()
+            self.took_in(None)
+
+    # ---- life ----------------------------------------------------------------------------------
+
     async def start(self) -> None:
         """See `State`."""
 
@@ -211,6 +306,10 @@ class MemoryState(State):
 
     async def stop(self) -> None:
         """See `State`."""
+
+
+def _nothing() -> None:
+    """What happens after a touch where nobody else is to be told."""
 
 
 def nodes_of(graph: Graph, names: Sequence[str]) -> dict[str, Node]:

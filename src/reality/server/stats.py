@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reality.server.meshing import MeshStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,7 @@ class Stats:
         syncs: syncs answered.
         invalidations: batches recorded.
         woken: held syncs that touches have ended.
+        mesh: what it has done among other servers; None if it is alone.
     """
 
     server_id: str
@@ -36,3 +41,4 @@ class Stats:
     syncs: int
     invalidations: int
     woken: int
+    mesh: MeshStats | None = None

@@ -11,17 +11,20 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from time import monotonic
 from typing import TypeVar
 from weakref import WeakSet
 
+from reality.accelerators.base import Accelerator, Hint
 from reality.core.changelog import Appended, Batch, Changes
 from reality.core.cursor import Position
+from reality.core.delta import Delta, Mark
 from reality.core.graph import Answer, Node
 from reality.core.limits import Limits
 from reality.core.messages import VersionsResponse
+from reality.core.replica import Generation
 from reality.core.store_graph import StoreGraph, Told, Verdict, with_ancestors
 from reality.errors import (
     NotReady,
@@ -30,10 +33,11 @@ from reality.errors import (
     StorageError,
     StorageUnavailable,
 )
+from reality.server.acceleration import Acceleration
 from reality.server.feed import Feed
 from reality.server.holding import Ticket
 from reality.server.loop_thread import LoopThread
-from reality.server.state import State, nodes_of
+from reality.server.state import PAGE_NAMES_MAX, State, nodes_of
 from reality.server.writer import Writer
 from reality.storage.base import Storage
 from reality.storage.memory import wall_clock_ms
@@ -56,10 +60,11 @@ class StoreState(State):
         self._graph: StoreGraph | None = None
         self._told = Told()
         self._work: tuple[Feed, Writer] | None = None
+        self._acceleration: Acceleration | None = None
         self._failure: StorageError | None = None
         self._write_failure: StorageError | None = None
         self._fresh_until = float("-inf")
-        self._asked = self._is_idle = False
+        self._asked = self._is_idle = self._is_exchanged = False
         super().__init__(server_id, limits)
         self._thread = LoopThread("reality-store")
 
@@ -146,6 +151,8 @@ class StoreState(State):
         if self._work is not None:
             await self._thread.call(self._close())
             self._thread.stop()
+        if self._acceleration is not None:
+            await self._acceleration.stop()
 
     def farewell(self) -> None:
         """The process ends without having stopped the server: record and close what there is."""
@@ -168,6 +175,69 @@ class StoreState(State):
             self._thread.soon(work[0].rouse)
         return ticket
 
+    # ---- hints of other servers, which only make it faster --------------------------------------
+
+    def accelerate(self, accelerator: Accelerator, run: Callable[[], str]) -> None:
+        """Send and take hints, from the first use on; `run` is this server's, as it is then."""
+        self._acceleration = Acceleration(accelerator, self, run=run)
+
+    def hinted(self, hint: Hint) -> None:  # noqa: ARG002  # wherever it comes from
+        """See `Target`."""
+        self.look_soon()
+
+    def recheck(self) -> None:
+        """See `Target`. The next answer looks first."""
+        with self._lock:
+            self._fresh_until = float("-inf")
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Look at the store before it is time; may be called from any thread."""
+        work = self._work
+        if work is not None:
+            self._thread.soon(work[0].rouse)
+
+    # ---- for other servers ---------------------------------------------------------------------
+
+    async def opened(self) -> StoreGraph:
+        """See `State`."""
+        graph = self._graph
+        if graph is not None:
+            return graph
+        return await self._thread.call(self._use((), lambda graph: graph))
+
+    async def look(self) -> None:
+        """See `State`."""
+        await self._thread.call(self._look())
+
+    async def page(
+        self, origin: str, since: Position, begins: Mark, *, bytes_max: int
+    ) -> Delta | None:
+        """See `State`. Pages of the own origin are read from the store."""
+        with self._lock:
+            graph = self._graph
+            if graph is None or origin not in graph.digest:
+                return None
+            if origin != graph.own_origin:
+                return graph.page(
+                    origin, since, begins, names_max=PAGE_NAMES_MAX, bytes_max=bytes_max
+                )
+        return await self._thread.call(self._own_page(graph, since, begins, bytes_max))
+
+    def exchange(self) -> None:
+        """See `State`."""
+        self._is_exchanged = True
+
+    def begin_generation(self, generation: Generation) -> None:
+        """See `State`."""
+        assert self._graph is not None, "an exchange begins with an opened graph"
+        self._graph.forget_others(generation)
+        self.took_in(None)
+
+    async def renew_origin(self) -> None:
+        """See `State`: the store gets another lineage."""
+        await self._thread.call(self._renew_lineage())
+
     # ---- what the feed and the writer tell -----------------------------------------------------
 
     @property
@@ -187,10 +257,21 @@ class StoreState(State):
             return wanted
 
     def adopt(self, graph: StoreGraph) -> None:
-        """Go on with another graph: every held sync is concerned."""
+        """Go on with another graph: every held sync is concerned.
+
+        What other servers have told is kept. Where the store has another lineage now, they begin
+        anew as well: some may hold of the last one what the store has lost.
+        """
         with self._lock:
-            self._graph = graph
-            self._woken += self._holding.wake_all()
+            before, self._graph = self._graph, graph
+            if before is None:
+                graph.raise_register(self._told.floor)
+            else:
+                graph.take_over(before)
+                if self._is_exchanged and before.own_origin != graph.own_origin:
+                    graph.forget_others(graph.generation.next(graph.own_origin))
+            self.took_in(None)
+            self.after_touch()
 
     def follow(self, graph: StoreGraph, changes: Changes, held: Position) -> Verdict:
         """Take in what the feed has read, if it fits, and wake whom it concerns."""
@@ -209,6 +290,9 @@ class StoreState(State):
         """
         with self._lock:
             self._invalidations += len(appended.batches)
+            if self._acceleration is not None:
+                head = appended.head
+                self._acceleration.touched(head.origin, head.position.sequence)
             if self._write_failure is not None:
                 self._write_failure = None
                 _logger.warning("%s can be written again", self._storage.name)
@@ -249,11 +333,13 @@ class StoreState(State):
 
     def _is_fresh(self) -> bool:
         self._asked = True
-        return self._failure is None and monotonic() < self._fresh_until
+        return self._failure is None and time.monotonic() < self._fresh_until
 
-    def _wake(self, graph: StoreGraph, names: Iterable[str]) -> None:
-        self._woken += self._holding.wake(names)
+    def _wake(self, graph: StoreGraph, names: Collection[str]) -> None:
+        self.took_in(names)
         graph.drop_to(self._limits.nodes_max)
+        if names:
+            self.after_touch()
 
     # ---- inside, in the store's thread ---------------------------------------------------------
 
@@ -303,6 +389,30 @@ class StoreState(State):
         await writer.append(batch)
         return await self._use(batch.names, lambda graph: nodes_of(graph, batch.names))
 
+    async def _look(self) -> None:
+        feed, _ = self._opened()
+        await feed.look()
+
+    async def _own_page(
+        self, graph: StoreGraph, since: Position, begins: Mark, bytes_max: int
+    ) -> Delta | None:
+        feed, _ = self._opened()
+        held = graph.own_position
+        after = begins.sequence - 1 if begins.name else begins.sequence
+        listing = await self._storage.scan(after, limit=PAGE_NAMES_MAX)
+        if listing.touched and listing.touched[-1].sequence > graph.position:
+            await feed.look()
+        with self._lock:
+            if graph is not self._graph:
+                return None
+            return graph.own_page(listing, held, since, begins, bytes_max=bytes_max)
+
+    async def _renew_lineage(self) -> None:
+        feed, _ = self._opened()
+        graph = self._graph
+        if graph is not None:
+            await feed.renew_lineage(graph.own_origin)
+
     async def _listing(self, since: int, server_id: str | None, limit: int) -> VersionsResponse:
         origin, position = await self._use((), lambda graph: (graph.own_origin, graph.position))
         is_ours = server_id in (None, self._server_id, origin)
@@ -327,6 +437,8 @@ class StoreState(State):
             _open_states.add(self)
             feed = Feed(self._storage, self)
             self._work = (feed, Writer(self._storage, self, feed, self._limits))
+            if self._acceleration is not None:
+                self._acceleration.start()
         return self._work
 
     async def _close(self) -> None:

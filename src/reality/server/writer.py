@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from itertools import chain
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from reality.core.backoff import ceiling
@@ -105,7 +105,7 @@ class Writer:
     async def _record(self, batches: list[Batch]) -> StorageError | None:
         """Append; what went wrong, if something did."""
         try:
-            began = monotonic()
+            began = time.monotonic()
             async with asyncio.timeout(DEADLINE_S):
                 appended = await self._storage.append(batches)
             if not self._state.extend(appended, began):

@@ -21,6 +21,7 @@ from reality.core.cursor import Position
 from reality.core.delta import Touched
 from reality.core.graph import Graph
 from reality.core.limits import Limits
+from reality.core.replica import Generation
 from reality.storage.base import Capabilities
 from reality.storage.process import renew_after_fork
 
@@ -67,6 +68,8 @@ class MemoryStorage:
         self._limits = Limits()
         self._graph: Graph | None = None
         self._is_inherited = False
+        # Whether servers exchange it with others, who would give back what it drops.
+        self.is_exchanged = False
         renew_after_fork(self, MemoryStorage._after_fork)
 
     def serve_as(self, server_id: str, limits: Limits) -> None:
@@ -95,8 +98,18 @@ class MemoryStorage:
         graph.touch(names, now_ms=self._clock_ms(), hash=hash, deleted=deleted)
         if len(graph) <= (self._nodes_max or self._limits.nodes_max):
             return False
-        self._graph = graph.renewed(self._origin(), now_ms=self._clock_ms())
+        self.renew(graph.generation.next(self._server_id) if self.is_exchanged else None)
         return True
+
+    def renew(self, generation: Generation | None = None) -> None:
+        """Drop everything and go on as a new origin, and with a `generation` as a part of that."""
+        self._graph = self.graph.renewed(
+            self._origin(), now_ms=self._clock_ms(), generation=generation
+        )
+
+    def fork(self) -> None:
+        """Go on as a new origin that knows all that this one did."""
+        self._graph = self.graph.forked(self._origin(), now_ms=self._clock_ms())
 
     # ---- the port; see `reality.storage.base.Storage` -------------------------------------------
 

@@ -1,0 +1,398 @@
+"""Carries out what the node decides: calls, answers, the clock. One event loop, one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from reality.core.cursor import Position
+from reality.core.limits import MESH_MESSAGE_BYTES_MAX
+from reality.core.messages import Health
+from reality.core.replica import FIRST_GENERATION, Generation
+from reality.errors import MeshUnauthorized, ProtocolError, RealityError, RemoteError
+from reality.mesh.log import Complaints
+from reality.mesh.messages import (
+    Exchange,
+    Kind,
+    Page,
+    Partial,
+    PeersResponse,
+    decode_exchange,
+    encode,
+)
+from reality.mesh.node import Answered, Call, Node, Timing
+
+EXCHANGE_ROUTE = "/mesh/exchange"
+
+_logger = logging.getLogger("reality.mesh")
+
+# What commas and the members of pages take, beside their entries.
+_SPARE_BYTES = 2_048
+# How long a server that starts waits for what its peers know.
+JOIN_S = 10.0
+# A clock of this process that is so late was kept from running: calls that failed meanwhile say
+# nothing of their peers (Lifeguard: slow processing here is the main cause of false alarms).
+_LATE_S = 0.25
+_FAREWELL_ROUNDS = 3
+# A call's own deadline is the transport's; this is for one that does not keep it.
+_DEADLINE_FACTOR = 2.0
+
+
+class Transport(Protocol):
+    """How a message gets to a peer, and its answer back."""
+
+    async def post(self, url: str, route: str, body: bytes, *, timeout_s: float) -> bytes:
+        """The body of a successful, authentic answer.
+
+        Raises:
+            ServerUnavailable: the peer could not be reached, or did not answer in time.
+            RemoteError: it refused.
+            ProtocolError: what came is not an answer of a peer.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+class Summary(NamedTuple):
+    """Where a server stands."""
+
+    run: str
+    origin: str
+    generation: Generation
+    register: int
+    digest: Mapping[str, Position]
+
+
+class Taken(NamedTuple):
+    """What a server made of a message.
+
+    Attributes:
+        held: its digest afterwards.
+        learned: whether a page was of use.
+        removed: servers that are known to be gone for good.
+    """
+
+    held: Mapping[str, Position]
+    learned: bool
+    removed: frozenset[str]
+
+
+class Replicated(Protocol):
+    """The state of the server that the mesh keeps equal to that of others."""
+
+    async def summary(self) -> Summary:
+        """Where the server stands."""
+
+    async def take(self, message: Exchange) -> Taken:
+        """Take in what a peer has sent.
+
+        Raises:
+            ProtocolError: it claims what cannot be.
+        """
+
+    async def pages(
+        self, message: Exchange, *, bytes_max: int, only: str | None = None
+    ) -> tuple[list[Page], bool]:
+        """What the sender of a message lacks, as far as it fits, and whether there is more.
+
+        With `only`, of this origin alone.
+        """
+
+    def partial(self, run: str) -> tuple[dict[str, Partial], list[str]]:
+        """Pages had so far of this run of a peer, and origins that others are sending."""
+
+    async def remove(self, server_id: str) -> str:
+        """Know that a server is gone for good; the origin that stands for it."""
+
+
+class Runner:
+    """The mesh of one server in one process. Lives in one event loop."""
+
+    def __init__(
+        self,
+        node: Node,
+        state: Replicated,
+        transport: Transport,
+        *,
+        server_id: str,
+        url: str,
+        public_url: str,
+        timing: Timing,
+        on_health: Callable[[dict[str, Health]], None],
+    ) -> None:
+        self._node = node
+        self._state = state
+        self._transport = transport
+        self._server_id = server_id
+        self._url = url
+        self._public_url = public_url
+        self._timing = timing
+        self._on_health = on_health
+        self._health: dict[str, Health] = {}
+        self._roused = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._joined = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._late_at = float("-inf")
+        self._generation = FIRST_GENERATION
+        self._complaints = Complaints(_logger)
+        self._clock = asyncio.create_task(self._run())
+        self.exchanges = self.pushes = self.failures = self.refused = self.asked = 0
+        self.peers = self.healthy = 0
+
+    # ---- the server's own news -----------------------------------------------------------------
+
+    def touched(self) -> None:
+        """The server has news: tell all."""
+        self._start(self._node.touched(_now_s()))
+        self._roused.set()
+
+    def hinted(self, server_id: str) -> None:
+        """A server is said to have news; "" for any of them."""
+        self._start(self._node.hinted(server_id, _now_s()))
+        self._roused.set()
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the server knows what its reachable peers know, or has waited long enough."""
+        return self._joined.is_set()
+
+    async def joined(self) -> None:
+        """Return once the server knows what its reachable peers know, or has waited long enough."""
+        try:
+            async with asyncio.timeout(JOIN_S):
+                await self._joined.wait()
+        except TimeoutError:
+            if not self._joined.is_set():
+                _logger.warning(
+                    "%s serves without having had all that its peers know: they did not send it "
+                    "within %.0f s",
+                    self._server_id,
+                    JOIN_S,
+                )
+                self._joined.set()
+
+    async def catch_up(self, wanted: Mapping[str, Position], *, timeout_s: float) -> None:
+        """Ask peers for these positions, and return once they are held or there is no more hope."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                urls = self._node.may_know(wanted)
+                self._start(self._node.wanted(urls, _now_s()))
+                while True:
+                    held = (await self._state.summary()).digest
+                    if all(held.get(each, Position(0)) >= at for each, at in wanted.items()):
+                        return
+                    if not self._node.are_calling(urls):
+                        return
+                    self._taken.clear()
+                    await self._taken.wait()
+        except TimeoutError:
+            return
+
+    # ---- peers ---------------------------------------------------------------------------------
+
+    async def answer(self, message: Exchange) -> Exchange:
+        """What a peer that has called is answered.
+
+        Raises:
+            ProtocolError: it claims what cannot be.
+        """
+        self.asked += 1
+        taken = await self._take(message, url="")
+        kind: Kind = "exchange" if message.kind == "exchange" else "push"
+        answer = await self._message(kind, to_run=message.run)
+        if message.kind != "exchange" or message.server_id in taken.removed:
+            return answer
+        pages, more = await self._state.pages(message, bytes_max=_room(answer))
+        return msgspec.structs.replace(answer, pages=pages, more=more)
+
+    async def statuses(self) -> PeersResponse:
+        """The table of peers."""
+        here = await self._state.summary()
+        return PeersResponse(
+            server_id=self._server_id,
+            run=here.run,
+            generation=here.generation.number,
+            peers=self._node.statuses(here.digest, _now_s()),
+            is_removed=f"{self._server_id}!gone" in here.digest,
+        )
+
+    async def remove(self, server_id: str) -> str:
+        """Remove a server for good, and tell all."""
+        origin = await self._state.remove(server_id)
+        self._node.removed([server_id])
+        self.hinted("")
+        return origin
+
+    def add(self, url: str) -> None:
+        """Call this server too."""
+        self._node.add(url)
+        self._roused.set()
+
+    def forget(self, url: str) -> bool:
+        """Call this server no more; whether it was called."""
+        return self._node.forget(url)
+
+    async def stop(self, *, farewell: bool) -> None:
+        """End; with a farewell, once peers have the last news, or cannot be reached."""
+        self._clock.cancel()
+        if farewell:
+            try:
+                async with asyncio.timeout(self._timing.timeout_s):
+                    await asyncio.gather(*map(self._part_from, self._node.reachable()))
+            except TimeoutError:
+                _logger.warning("%s ends before its peers have heard it all", self._server_id)
+        for task in self._calls:
+            task.cancel()
+        await asyncio.gather(self._clock, *self._calls, return_exceptions=True)
+        await self._transport.aclose()
+
+    # ---- inside --------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            self._roused.clear()
+            self._start(self._node.tick(_now_s()))
+            self._say_health()
+            for server_id in self._node.overdue(_now_s()):
+                _logger.error("%s was out of contact for too long and is removed", server_id)
+                await self.remove(server_id)
+            if not self._joined.is_set() and self._node.is_caught_up():
+                self._joined.set()
+            due_at = self._node.due_at()
+            try:
+                async with asyncio.timeout(max(0.0, due_at - _now_s())):
+                    await self._roused.wait()
+            except TimeoutError:
+                if _now_s() - due_at > _LATE_S:
+                    self._late_at = _now_s()
+
+    def _start(self, calls: list[Call]) -> None:
+        for call in calls:
+            task = asyncio.create_task(self._carry_out(call))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+
+    async def _carry_out(self, call: Call) -> None:
+        began = _now_s()
+        try:
+            async with asyncio.timeout(self._timing.timeout_s * _DEADLINE_FACTOR):
+                answered = await self._call(call.url, call.kind)
+        except RealityError as error:
+            self._failed(call, error, began)
+        except TimeoutError:
+            self._failed(call, ProtocolError("no answer within twice the time"), began)
+        except Exception as error:  # not foreseen, but the peer must not be given up for it
+            _logger.exception("a call of %s failed in an unforeseen way", call.url)
+            self._failed(call, error, began)
+        else:
+            if call.kind == "exchange" and answered.learned:
+                self._node.learned(answered.held, _now_s())
+            self._start(self._node.answered(call.url, answered, _now_s()))
+        if not self._joined.is_set() and self._node.is_caught_up():
+            self._joined.set()
+        self._taken.set()
+        self._roused.set()
+        self._say_health()
+
+    async def _call(self, url: str, kind: Kind) -> Answered:
+        peer = self._node.peer(url)
+        message = await self._message(kind, to_run="" if peer is None else peer.run)
+        sent_more = False
+        if peer is not None and peer.last is not None:
+            only = message.origin if kind != "exchange" else None
+            pages, sent_more = await self._state.pages(
+                peer.last, bytes_max=_room(message), only=only
+            )
+            message = msgspec.structs.replace(message, pages=pages, more=sent_more)
+        if kind == "exchange":
+            self.exchanges += 1
+        else:
+            self.pushes += 1
+        body = await self._transport.post(
+            url, EXCHANGE_ROUTE, encode(message), timeout_s=self._timing.timeout_s
+        )
+        answer = decode_exchange(body)
+        taken = await self._take(answer, url=url)
+        return Answered(answer, taken.held, taken.learned, sent_more)
+
+    async def _take(self, message: Exchange, *, url: str) -> Taken:
+        taken = await self._state.take(message)
+        self._node.removed(taken.removed)
+        self._node.heard(message, _now_s(), url=url)
+        if not url and message.kind == "exchange" and taken.learned:
+            self._node.learned(taken.held, _now_s())
+        self._taken.set()
+        self._roused.set()
+        return taken
+
+    async def _message(self, kind: Kind, *, to_run: str) -> Exchange:
+        here = await self._state.summary()
+        self._node.run, self._node.origin = here.run, here.origin
+        if here.generation != self._generation:
+            self._begin_generation(here.generation)
+        partial, skip = self._state.partial(to_run)
+        return Exchange(
+            kind=kind,
+            server_id=self._server_id,
+            run=here.run,
+            origin=here.origin,
+            generation=here.generation,
+            register=here.register,
+            digest=dict(here.digest),
+            url=self._url,
+            public_url=self._public_url,
+            members=self._node.members() if kind == "exchange" else [],
+            partial=partial,
+            skip=skip,
+        )
+
+    def _begin_generation(self, generation: Generation) -> None:
+        """Others begin anew as well: wait for them, so that clients refetch once, not for each."""
+        self._generation = generation
+        self._joined.clear()
+        self._node.rejoin()
+        self.hinted("")
+
+    def _failed(self, call: Call, error: Exception, began: float) -> None:
+        self.failures += 1
+        self._node.failed(call.url, _now_s(), was_busy=self._late_at >= began)
+        if isinstance(error, (RemoteError, ProtocolError, MeshUnauthorized)):
+            self.refused += 1
+            self._complaints.say(call.url, "the peer %s cannot be used: %s", call.url, error)
+        else:
+            self._complaints.say(call.url, "the peer %s does not answer: %s", call.url, error)
+
+    async def _part_from(self, url: str) -> None:
+        for _ in range(_FAREWELL_ROUNDS):
+            try:
+                answered = await self._call(url, "goodbye")
+            except RealityError as error:
+                _logger.debug("%s was not told the end of %s: %s", url, self._server_id, error)
+                return
+            origin = self._node.origin
+            final, told = answered.held[origin], answered.message.digest.get(origin, (0, 0))
+            if told[0] >= final.sequence:
+                return
+
+    def _say_health(self) -> None:
+        self.peers, self.healthy = self._node.counts()
+        health = self._node.health()
+        if health != self._health:
+            self._health = health
+            self._on_health(health)
+
+
+def _room(message: Exchange) -> int:
+    """The bytes that pages may take in a message."""
+    return max(0, MESH_MESSAGE_BYTES_MAX - len(encode(message)) - _SPARE_BYTES)
+
+
+def _now_s() -> float:
+    return time.monotonic()

@@ -1,0 +1,126 @@
+"""How the servers of a run are joined: what a new one is made of, and what it takes from another."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from reality import Limits, RealityServer
+from reality.server.state import MemoryState
+from reality.server.store_state import StoreState
+from reality.storage.memory import MemoryStorage, wall_clock_ms
+from reality.testing.dictionary import DictStorage
+from reality.testing.hosts import Host, HostThread
+from tests.simulation import store
+from tests.simulation.plan import WAIT_S_MAX
+from tests.simulation.store import SimStore, StoreLink, Trouble
+
+TOKEN = "the-credential-of-the-application"
+
+
+class Group(ABC):
+    """The servers that clients may hop between."""
+
+    def __init__(self, random: Random, nodes_max: int) -> None:
+        self.random = random
+        self.limits = Limits(nodes_max=nodes_max, wait_ms_max=int(WAIT_S_MAX * 1000))
+
+    @abstractmethod
+    def server(self, host: Host) -> RealityServer:
+        """A server that starts on a host, with nothing in memory."""
+
+    @abstractmethod
+    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
+        """A server that begins with the memory of another, as in a child of its process."""
+
+    def heal(self) -> None:
+        """Faults that are the group's own end."""
+
+    def digests(self, servers: Mapping[str, RealityServer]) -> dict[str, object]:
+        """What must be alike of servers that exchange what they know."""
+        return {}
+
+    def _make(self, host: Host, **options: Any) -> RealityServer:
+        return host.call(
+            RealityServer, host.name, token=TOKEN, limits=self.limits, **options
+        )
+
+
+class MemoryGroup(Group):
+    """One server that keeps its nodes in memory."""
+
+    def server(self, host: Host) -> RealityServer:
+        """See `Group.server`."""
+        return self._make(host)
+
+    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
+        """See `Group.fork`."""
+        assert isinstance(parent._state, MemoryState)
+        inherited: MemoryStorage = copy.deepcopy(parent._state._storage)
+        inherited._after_fork()
+        return self._make(host, storage=inherited)
+
+
+class StoreGroup(Group):
+    """Servers on one store, which has troubles of its own."""
+
+    def __init__(self, random: Random, nodes_max: int) -> None:
+        super().__init__(random, nodes_max)
+        self.store = SimStore()
+        self.trouble = Trouble()
+        self.backups: list[DictStorage] = [self.store.backup()]
+        self.links: dict[str, StoreLink] = {}
+
+    def server(self, host: Host) -> RealityServer:
+        """See `Group.server`."""
+        link = StoreLink(self.store, self.trouble, Random(self.random.random()))
+        self.links[host.name] = link
+        server = self._make(host, storage=link)
+        state = server._state
+        assert isinstance(state, StoreState)
+        state._thread = HostThread(host)  # type: ignore[assignment]
+        return server
+
+    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
+        """See `Group.fork`."""
+        child = self.server(host)
+        assert isinstance(parent._state, StoreState)
+        assert isinstance(child._state, StoreState)
+        child._state._told = parent._state.told
+        return child
+
+    def heal(self) -> None:
+        """See `Group.heal`."""
+        self.trouble.heal()
+        for link in self.links.values():
+            link.rate = 0.0
+
+    def restore(self, backup: int) -> None:
+        """Put a backup in the place of what the store keeps."""
+        store.restore(self.store, self.backups[backup % len(self.backups)], self.trouble)
+
+    async def new_lineage(self) -> None:
+        """What `reality store new-lineage` does, after a restore or a clone."""
+        head = (await self.store.open()).head
+        register = max(wall_clock_ms(), head.register + head.touches)
+        await self.store.rotate(head.origin, register=register)
+
+    async def clone(self, backup: int | None) -> None:
+        """Go on with a copy of the store, or of a backup, as a store of its own."""
+        copied = self.store if backup is None else self.backups[backup % len(self.backups)]
+        clone = SimStore()
+        clone.restore(copied)
+        self.store = clone
+        await self.new_lineage()
+
+    def is_seen_by(self, server: RealityServer) -> bool:
+        """Whether a server has followed the store to where it is now."""
+        state = server._state
+        assert isinstance(state, StoreState)
+        return state.graph is not None and state.graph.own_position == self.store._head.position
+
+
+GROUPS: dict[str, type[Group]] = {"memory": MemoryGroup, "store": StoreGroup}
