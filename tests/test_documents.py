@@ -64,7 +64,13 @@ def test_every_block_is_of_a_kind_that_is_executed() -> None:
     assert {language for _, language in kinds} <= {"sh", "python", "html", "json"}
     programs = Counter(each.document for each in BLOCKS if each.language in ("python", "html"))
     # Those of the guide to stores are run by tests/testing/test_own_store.py.
-    assert programs == {"README.md": 3, "docs/own-store.md": 2, "docs/stores.md": 2}
+    assert programs == {
+        "README.md": 3,
+        "docs/accelerators.md": 1,
+        "docs/mesh.md": 1,
+        "docs/own-store.md": 2,
+        "docs/stores.md": 2,
+    }
 
 
 @pytest.mark.parametrize("each", [each for each in BLOCKS if each.language == "sh"])
@@ -182,6 +188,24 @@ def test_the_guide_to_stores_makes_a_server(tmp_path: Path) -> None:
         server.blocking.stop()
 
 
+def test_the_guide_to_accelerators_makes_a_server() -> None:
+    """Its server is made without connecting to anything."""
+    names: dict[str, object] = {}
+    exec(block("docs/accelerators.md", "# hinted.py"), names)  # noqa: S102  # our own document
+    assert isinstance(names["reality"], RealityServer)
+
+
+def test_the_guide_to_the_mesh_makes_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server is made without calling anybody."""
+    monkeypatch.setenv("REALITY_MESH_SECRET", "a secret of at least 16 characters")
+    names: dict[str, object] = {}
+    exec(block("docs/mesh.md", "# meshed.py"), names)  # noqa: S102  # our own document
+    server = names["reality"]
+    assert isinstance(server, RealityServer)
+    assert server.mesh is not None
+    assert server.stats().mesh is not None
+
+
 def test_the_examples_of_the_protocol_are_messages() -> None:
     """PROTOCOL.md's request and answer are read by the codec."""
     request = decode_sync_request(block("PROTOCOL.md", '{"known"').encode())
@@ -211,6 +235,7 @@ def test_every_error_on_the_wire_is_documented() -> None:
         errors.MissingDependency,
         errors.LimitExceeded,
         errors.TooManyOrigins,
+        errors.AcceleratorUnavailable,
     }
     protocol = (ROOT / "PROTOCOL.md").read_text()
     kinds = [

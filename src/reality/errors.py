@@ -217,7 +217,8 @@ class AcceleratorUnavailable(RealityError):
 class ServerUnavailable(RealityError):
     """None of the client's servers answered; the last failure is the `__cause__`.
 
-    `retry_after_s` is the pause that the last one asked for, in seconds.
+    `retry_after_s` is the pause that the server to be asked next has asked for, in seconds; 0 if it
+    has not.
     """
 
     code = "server_unavailable"

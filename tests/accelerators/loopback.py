@@ -14,17 +14,22 @@ class Loopback:
     Attributes:
         refuses: whether connecting fails.
         is_deaf: whether what is sent gets lost.
+        is_stuck: whether sending takes until it is no longer set.
+        stuck: how many are being sent.
+        attempts: how often a connection was asked for.
         payloads: what was sent, lost or not.
     """
 
     name = "the loopback"
 
     def __init__(self) -> None:
-        self.refuses = self.is_deaf = False
+        self.refuses = self.is_deaf = self.is_stuck = False
+        self.attempts = self.stuck = 0
         self.payloads: list[bytes] = []
         self.channels: set[LoopbackChannel] = set()
 
     async def connect(self) -> Channel:
+        self.attempts += 1
         if self.refuses:
             raise AcceleratorUnavailable(f"{self.name} refuses")
         channel = LoopbackChannel(self)
@@ -45,6 +50,12 @@ class LoopbackChannel:
         self.heard: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def publish(self, payload: bytes) -> None:
+        self.owner.stuck += 1
+        try:
+            while self.owner.is_stuck:
+                await asyncio.sleep(0.001)
+        finally:
+            self.owner.stuck -= 1
         self.owner.send(payload)
 
     async def receive(self) -> bytes:

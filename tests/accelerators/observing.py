@@ -25,10 +25,13 @@ class Watched:
     def __init__(self, accelerator: Accelerator, server_id: str) -> None:
         self.hints: list[Hint] = []
         self.rechecks = 0
+        self.fails = False
         self.run = f"{server_id}~{draw_nonce()}"
         self.acceleration = Acceleration(accelerator, self, run=lambda: self.run)
 
     def hinted(self, hint: Hint) -> None:
+        if self.fails:
+            raise ValueError("the target fails")
         self.hints.append(hint)
 
     def recheck(self) -> None:
@@ -61,7 +64,13 @@ class Patient(SQLiteStorage):
     feed_interval_s = 3_600.0
 
 
-class Slow(SQLiteStorage):
+class Seldom(SQLiteStorage):
+    """A file that a server looks at every few seconds."""
+
+    feed_interval_s = 5.0
+
+
+class Often(SQLiteStorage):
     """A file that a server looks at about three times a second."""
 
     feed_interval_s = 0.4

@@ -58,7 +58,8 @@ class Closed(Outage):
     def begin(self) -> None:
         self.postgres.execute(
             f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false",
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.name}'",
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "  # noqa: S608
+            f"'{self.name}'",
         )
 
     def end(self) -> None:

@@ -104,6 +104,21 @@ async def test_a_wrong_password_is_told_without_it(redis_server: RedisServer) ->
     assert "secret" not in str(refused.value) + accelerator.name
 
 
+async def test_a_user_without_any_other_right(redis_server: RedisServer) -> None:
+    """What docs/accelerators.md says that a user needs is enough, and what it says is needed is."""
+    redis_server.start()
+    rights = ("+publish", "+subscribe", "&reality:updates")
+    redis_server.execute("ACL", "SETUSER", "hinter", "reset", "on", ">pass", *rights)
+    accelerator = RedisAccelerator(f"redis://hinter:pass@127.0.0.1:{redis_server.port}")
+    async with watching(accelerator, accelerator) as (one, other):
+        one.acceleration.touched("store@a", 1)
+        await eventually(lambda: other.told == [("store@a", 1)])
+    redis_server.execute("ACL", "SETUSER", "hinter", "-subscribe")
+    with pytest.raises(AcceleratorUnavailable):
+        await accelerator.connect()
+    redis_server.execute("ACL", "DELUSER", "hinter")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -137,7 +137,7 @@ async def listening(handler: Handler) -> AsyncIterator[str]:
 async def failure(
     transport: HttpMeshTransport, handler: Handler, *, timeout_s: float = ENOUGH_S
 ) -> Exception:
-    """How an exchange fails with what answers like this: in time, and with one line that says it."""
+    """How an exchange fails with what answers like this: in time, and with one line."""
     begun_s = time.monotonic()
     async with listening(handler) as url:
         with pytest.raises((ServerUnavailable, RemoteError, ProtocolError)) as caught:

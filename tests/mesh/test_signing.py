@@ -280,6 +280,18 @@ def test_a_forged_answer_is_not_believed(changed: dict[str, Any]) -> None:
         Signer(OTHER).check_answer(NONCE, 200, answer, b"answer")
 
 
+@pytest.mark.parametrize("secret", [SECRET, OTHER])
+def test_an_answer_is_for_whoever_may_ask(secret: str) -> None:
+    """Who has one of the secrets, which one ever, is accepted and believes the answer."""
+    secrets = [SECRET, OTHER]
+    nonce = Verifier(secrets).check("POST", ROUTE, signed(secret), b"{}", now_ms=NOW_MS)
+    answer = Signer(secrets).answer_headers(nonce, 200, b"answer", now_ms=NOW_MS)
+
+    assert Signer(secret).check_answer(nonce, 200, answer, b"answer") == NOW_MS
+    with pytest.raises(ProtocolError, match="wrong"):
+        Signer("a-secret-of-somebody-else").check_answer(nonce, 200, answer, b"answer")
+
+
 def test_a_request_is_no_answer() -> None:
     """I7: what a server has signed as a request does not pass for an answer."""
     with pytest.raises(ProtocolError):

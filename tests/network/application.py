@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from tests.network.calling import CallFailed, Calling
 
 WRITE_TIMEOUT_S = 1.0
+# What was not written while a call took longer than this is left out.
+_CATCH_UP_S = 0.2
 _FAMILIES = 12
 _MEMBERS = 12
 
@@ -101,10 +103,13 @@ class Writer:
         self.accepted += 1
 
     async def live(self, per_s: float, duration_s: float) -> None:
-        """Write so often on average, or as often as servers take it, for so long."""
-        began = time.monotonic()
-        while (share := (time.monotonic() - began) / duration_s) < 1:
+        """Write so often on average for so long, less often only if servers do not take it."""
+        now = began = time.monotonic()
+        due = began + self._draw.expovariate(per_s)
+        while due < began + duration_s:
+            await asyncio.sleep(max(due - now, 0))
             # Names may run out a moment before the time does.
-            if names := self._data.names_at(share):
+            if names := self._data.names_at((due - began) / duration_s):
                 await self.write(self._draw.choice(names))
-            await asyncio.sleep(self._draw.expovariate(per_s))
+            now = time.monotonic()
+            due = max(due, now - _CATCH_UP_S) + self._draw.expovariate(per_s)

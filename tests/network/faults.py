@@ -64,8 +64,9 @@ class Faults:
 
     async def _break_connections(self, duration_s: float, draw: random.Random) -> None:
         while await self._pause(draw.uniform(0.3, 2), duration_s):
-            callers = draw.choice([NUMBERS, NUMBERS, (draw.choice(NUMBERS),), (CLIENTS,)])
-            called = draw.choice([NUMBERS, (draw.choice(NUMBERS),), (draw.choice(NUMBERS),)])
+            one, other = draw.sample(NUMBERS, 2)
+            callers = draw.choice([NUMBERS, NUMBERS, (one,), (CLIENTS,)])
+            called = draw.choice([NUMBERS, (other,), (other,)])
             pairs = [(each, number) for each in callers for number in called if each != number]
             trouble = draw.choice(
                 [

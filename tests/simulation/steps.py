@@ -240,9 +240,10 @@ async def restore(world: World, random: Random, backup: int, is_told: bool) -> N
 async def clone(world: World, random: Random, backup: int) -> None:
     """All servers go over to a copy of the store, or of a backup, with a lineage of its own."""
     group = _store_of(world)
-    down = list(world.servers)
+    down: dict[str, None] = {}
     # Also those that are just stopping, or that another step starts meanwhile.
     while up := [name for name in world.names if not world.network.hosts[name].is_dead]:
+        down |= dict.fromkeys(name for name in up if name in world.servers)
         await world.kill_server(up[0])
     await group.clone(backup if random.random() < 0.5 else None)
     for name in down:

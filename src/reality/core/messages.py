@@ -67,11 +67,11 @@ class MeshInfo(_Message, frozen=True):
     """What the server knows of its peers.
 
     Attributes:
-        peers: health by public URL.
+        peers: health by public URL; words that are not known are taken for `unknown`.
         server_version: the server's local apply position; not comparable across servers.
     """
 
-    peers: dict[str, Health]
+    peers: dict[str, str]
     server_version: int
 
 

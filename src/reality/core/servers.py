@@ -98,6 +98,13 @@ class ServerStatus:
     latency_s: float | None
     is_configured: bool
 
+# What a word for a server's health says of it; "unknown", or an unknown word, says nothing.
+_TELLING: Mapping[str, Health] = {
+    "healthy": "healthy",
+    "degraded": "degraded",
+    "unhealthy": "unhealthy",
+}
+
 
 class ServerPool:
     """The servers of one client. Times are seconds of a monotonic clock.
@@ -155,12 +162,13 @@ class ServerPool:
         if server.failures >= FAILURES_MAX:
             server.blocked_until_s = now_s + BLACKLIST_S
 
-    def learn(self, peers: Mapping[str, Health], now_s: float, *, told_by: str) -> None:
+    def learn(self, peers: Mapping[str, str], now_s: float, *, told_by: str) -> None:
         """A server answered and named its peers: from now on they may be asked too.
 
         Args:
-            peers: health by URL, as the answer has it. What cannot be asked is ignored, and so is
-                a URL without TLS where all configured ones have it.
+            peers: health by URL, as the answer has it; words that are not known say nothing. What
+                cannot be asked is ignored, and so is a URL without TLS where all configured ones
+                have it.
             now_s: when the answer came.
             told_by: the URL of the server that answered. It does not name itself.
         """
@@ -172,8 +180,9 @@ class ServerPool:
             if server is None:
                 continue
             server.advertised_at_s = now_s
-            if health != "unknown":
-                server.told, server.told_at_s = health, now_s
+            told = _TELLING.get(health)
+            if told is not None:
+                server.told, server.told_at_s = told, now_s
         self._drop_some(now_s)
 
     def clear(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reality.core.limits import PEERS_MAX, URL_CHARS_MAX
 from reality.core.urls import base_url
-from reality.mesh.node import Timing
+from reality.mesh.membership import Timing
 from reality.mesh.signing import check_secrets
 
 if TYPE_CHECKING:

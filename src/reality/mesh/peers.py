@@ -87,6 +87,11 @@ class Peer:
         is_slow = self.latency_s is not None and self.latency_s > SLOW_S
         return "degraded" if self.failures or is_slow else "healthy"
 
+    @property
+    def is_sought(self) -> bool:
+        """Whether it has to be found first: never reached, failing, or gone for a while."""
+        return self.digest is None or self.failures > 0 or self.has_left
+
     def may_be_called(self, now_s: float) -> bool:
         """Whether a call can begin now."""
         return bool(self.url) and not self.is_calling and self.retry_at <= now_s

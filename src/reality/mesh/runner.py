@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -14,18 +13,25 @@ from reality.core.cursor import Position
 from reality.core.limits import MESH_MESSAGE_BYTES_MAX
 from reality.core.messages import Health
 from reality.core.replica import FIRST_GENERATION, Generation
-from reality.errors import MeshUnauthorized, ProtocolError, RealityError, RemoteError
+from reality.errors import (
+    MeshUnauthorized,
+    NotReady,
+    ProtocolError,
+    RealityError,
+    RemoteError,
+    StorageError,
+)
 from reality.mesh.log import Complaints
+from reality.mesh.membership import Timing
 from reality.mesh.messages import (
     Exchange,
     Kind,
-    Page,
-    Partial,
     PeersResponse,
     decode_exchange,
     encode,
 )
-from reality.mesh.node import Answered, Call, Node, Timing
+from reality.mesh.node import Answered, Call, Node
+from reality.mesh.ports import Replicated, Taken, Transport
 
 EXCHANGE_ROUTE = "/mesh/exchange"
 
@@ -41,74 +47,6 @@ _LATE_S = 0.25
 _FAREWELL_ROUNDS = 3
 # A call's own deadline is the transport's; this is for one that does not keep it.
 _DEADLINE_FACTOR = 2.0
-
-
-class Transport(Protocol):
-    """How a message gets to a peer, and its answer back."""
-
-    async def post(self, url: str, route: str, body: bytes, *, timeout_s: float) -> bytes:
-        """The body of a successful, authentic answer.
-
-        Raises:
-            ServerUnavailable: the peer could not be reached, or did not answer in time.
-            RemoteError: it refused.
-            ProtocolError: what came is not an answer of a peer.
-        """
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-
-
-class Summary(NamedTuple):
-    """Where a server stands."""
-
-    run: str
-    origin: str
-    generation: Generation
-    register: int
-    digest: Mapping[str, Position]
-
-
-class Taken(NamedTuple):
-    """What a server made of a message.
-
-    Attributes:
-        held: its digest afterwards.
-        learned: whether a page was of use.
-        removed: servers that are known to be gone for good.
-    """
-
-    held: Mapping[str, Position]
-    learned: bool
-    removed: frozenset[str]
-
-
-class Replicated(Protocol):
-    """The state of the server that the mesh keeps equal to that of others."""
-
-    async def summary(self) -> Summary:
-        """Where the server stands."""
-
-    async def take(self, message: Exchange) -> Taken:
-        """Take in what a peer has sent.
-
-        Raises:
-            ProtocolError: it claims what cannot be.
-        """
-
-    async def pages(
-        self, message: Exchange, *, bytes_max: int, only: str | None = None
-    ) -> tuple[list[Page], bool]:
-        """What the sender of a message lacks, as far as it fits, and whether there is more.
-
-        With `only`, of this origin alone.
-        """
-
-    def partial(self, run: str) -> tuple[dict[str, Partial], list[str]]:
-        """Pages had so far of this run of a peer, and origins that others are sending."""
-
-    async def remove(self, server_id: str) -> str:
-        """Know that a server is gone for good; the origin that stands for it."""
 
 
 class Runner:
@@ -140,7 +78,8 @@ class Runner:
         self._joined = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._late_at = float("-inf")
-        self._generation = FIRST_GENERATION
+        self._learned_at = float("-inf")
+        self.generation = FIRST_GENERATION
         self._complaints = Complaints(_logger)
         self._clock = asyncio.create_task(self._run())
         self.exchanges = self.pushes = self.failures = self.refused = self.asked = 0
@@ -165,18 +104,21 @@ class Runner:
 
     async def joined(self) -> None:
         """Return once the server knows what its reachable peers know, or has waited long enough."""
-        try:
-            async with asyncio.timeout(JOIN_S):
-                await self._joined.wait()
-        except TimeoutError:
-            if not self._joined.is_set():
-                _logger.warning(
-                    "%s serves without having had all that its peers know: they did not send it "
-                    "within %.0f s",
-                    self._server_id,
-                    JOIN_S,
-                )
-                self._joined.set()
+        here = await self._state.summary()
+        self._note_generation(here.generation)
+        while not self._joined.is_set():
+            began = _now_s()
+            try:
+                async with asyncio.timeout(JOIN_S):
+                    await self._joined.wait()
+            except TimeoutError:
+                if self._learned_at < began:
+                    _logger.warning(
+                        "%s serves without all that its peers know: for %.0f s none has sent it",
+                        self._server_id,
+                        JOIN_S,
+                    )
+                    self._joined.set()
 
     async def catch_up(self, wanted: Mapping[str, Position], *, timeout_s: float) -> None:
         """Ask peers for these positions, and return once they are held or there is no more hope."""
@@ -258,20 +200,29 @@ class Runner:
     async def _run(self) -> None:
         while True:
             self._roused.clear()
-            self._start(self._node.tick(_now_s()))
-            self._say_health()
-            for server_id in self._node.overdue(_now_s()):
-                _logger.error("%s was out of contact for too long and is removed", server_id)
-                await self.remove(server_id)
-            if not self._joined.is_set() and self._node.is_caught_up():
-                self._joined.set()
-            due_at = self._node.due_at()
+            try:
+                due_at = await self._tick()
+            except Exception:
+                # Not foreseen; without the clock nothing that was lost would ever be found.
+                _logger.exception("the mesh of %s failed, and goes on", self._server_id)
+                due_at = _now_s() + self._timing.interval_s
             try:
                 async with asyncio.timeout(max(0.0, due_at - _now_s())):
                     await self._roused.wait()
             except TimeoutError:
                 if _now_s() - due_at > _LATE_S:
                     self._late_at = _now_s()
+
+    async def _tick(self) -> float:
+        """Do what is due; when there will be more."""
+        self._start(self._node.tick(_now_s()))
+        for server_id in self._node.overdue(_now_s()):
+            _logger.error("%s was out of contact for too long and is removed", server_id)
+            await self.remove(server_id)
+        if not self._joined.is_set() and self._node.is_caught_up():
+            self._joined.set()
+        self._say_health()
+        return self._node.due_at()
 
     def _start(self, calls: list[Call]) -> None:
         for call in calls:
@@ -326,6 +277,8 @@ class Runner:
         taken = await self._state.take(message)
         self._node.removed(taken.removed)
         self._node.heard(message, _now_s(), url=url)
+        if taken.learned:
+            self._learned_at = _now_s()
         if not url and message.kind == "exchange" and taken.learned:
             self._node.learned(taken.held, _now_s())
         self._taken.set()
@@ -335,8 +288,7 @@ class Runner:
     async def _message(self, kind: Kind, *, to_run: str) -> Exchange:
         here = await self._state.summary()
         self._node.run, self._node.origin = here.run, here.origin
-        if here.generation != self._generation:
-            self._begin_generation(here.generation)
+        self._note_generation(here.generation)
         partial, skip = self._state.partial(to_run)
         return Exchange(
             kind=kind,
@@ -353,14 +305,19 @@ class Runner:
             skip=skip,
         )
 
-    def _begin_generation(self, generation: Generation) -> None:
-        """Others begin anew as well: wait for them, so that clients refetch once, not for each."""
-        self._generation = generation
-        self._joined.clear()
-        self._node.rejoin()
-        self.hinted("")
+    def _note_generation(self, generation: Generation) -> None:
+        """In another one peers begin anew, too: wait, so that clients refetch once for all."""
+        if generation != self.generation:
+            self.generation = generation
+            self._joined.clear()
+            self._node.rejoin()
+            self.hinted("")
 
     def _failed(self, call: Call, error: Exception, began: float) -> None:
+        if isinstance(error, (StorageError, NotReady)):
+            # This server's own trouble, and its log has it.
+            self._node.failed(call.url, _now_s(), was_busy=True)
+            return
         self.failures += 1
         self._node.failed(call.url, _now_s(), was_busy=self._late_at >= began)
         if isinstance(error, (RemoteError, ProtocolError, MeshUnauthorized)):

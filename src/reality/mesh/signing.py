@@ -11,8 +11,9 @@ where the text is a compact JSON array of strings, of which no two messages have
     ["reality-answer-v1", nonce, status, time in ms, SHA-256 of the body]
 
 The route is the path below the base path, as proxies may put another in front. Several secrets may
-be valid at a time, so that they can be changed while the mesh works: the first one signs, each of
-them is accepted. Pure: times and nonces are arguments.
+be valid at a time, so that they can be changed while the mesh works: the first one signs requests,
+each of them is accepted, and answers are signed with all, with commas between, as the asker may
+have any one of them. Pure: times and nonces are arguments.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ class Signer:
             now_ms: milliseconds since the epoch.
         """
         text = _answer_text(nonce, status, str(now_ms), body)
-        return {TIMESTAMP: str(now_ms), SIGNATURE: _sign(self._keys[0], text)}
+        signatures = ", ".join(_sign(key, text) for key in self._keys)
+        return {TIMESTAMP: str(now_ms), SIGNATURE: signatures}
 
     def check_answer(self, nonce: str, status: int, headers: Mapping[str, str], body: bytes) -> int:
         """The time at which an answer was signed, by the clock of who did, in milliseconds.
@@ -249,7 +251,7 @@ def _sign(key: bytes, text: bytes) -> str:
 
 
 def _is_right(keys: Sequence[bytes], text: bytes, signature: str) -> bool:
-    """Whether one of the keys made the signature; takes as long whichever it was, or none."""
-    given = signature.encode("utf-8", "replace")
-    matches = [hmac.compare_digest(_sign(key, text).encode(), given) for key in keys]
-    return any(matches)
+    """Whether one of the keys made one of the signatures; as quickly whichever it was, or none."""
+    given = [each.strip() for each in signature.encode("utf-8", "replace").split(b",")]
+    made = [_sign(key, text).encode() for key in keys]
+    return any([hmac.compare_digest(one, other) for one in made for other in given])  # noqa: C419

@@ -13,18 +13,18 @@ import atexit
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, Protocol
 from weakref import WeakSet
 
 from reality.accelerators.base import Accelerator, Channel, Hint, decode_hint, encode_hint
 from reality.core.backoff import ceiling
-from reality.core.limits import ORIGINS_MAX
 from reality.errors import AcceleratorUnavailable, RealityError
 from reality.server.loop_thread import LoopThread
+from reality.server.owed import Owed
 from reality.storage.process import renew_after_fork
 
 _logger = logging.getLogger("reality.server")
@@ -105,8 +105,8 @@ class Acceleration:
             _inherited.append((self._work, self._channel))
         self._lock = threading.Lock()
         self._is_started = False
-        self._owed: dict[str, int] = {}
-        self._is_telling = False
+        self._owed = Owed()
+        self._news = self._told = asyncio.Event()
         self._work = self._channel = None
         self._sent = self._received = self._dropped = self._connects = self._ignored = 0
         self._failures = 0
@@ -128,17 +128,11 @@ class Acceleration:
 
     def touched(self, origin: str, sequence: int) -> None:
         """Tell the others soon how far an origin has come. Neither waits nor raises."""
-        with self._lock:
-            is_first = not self._owed
-            self._is_telling = True
-            self._owed[origin] = max(sequence, self._owed.get(origin, 0))
-            if len(self._owed) > ORIGINS_MAX:
-                del self._owed[next(iter(self._owed))]
-                self._dropped += 1
+        is_first = self._owed.add(origin, sequence)
         if not self._is_started:
             self.start()
         elif is_first:
-            self._thread.soon(self._rouse)
+            self._thread.soon(lambda: self._news.set())
 
     async def stop(self) -> None:
         """Tell what is owed, if that is quickly done, and disconnect. `start` begins again."""
@@ -150,7 +144,7 @@ class Acceleration:
 
     def farewell(self) -> None:
         """The process ends without having stopped the server: tell what is owed, for a moment."""
-        if self._is_started and self._is_telling:
+        if self._is_started and self._owed.is_pending:
             with suppress(RealityError, TimeoutError):
                 self._thread.block_on(self._tell_all(), timeout_s=_PUBLISH_S)
 
@@ -161,7 +155,7 @@ class Acceleration:
             is_connected=self._channel is not None,
             sent=self._sent,
             received=self._received,
-            dropped=self._dropped,
+            dropped=self._dropped + self._owed.dropped,
             reconnects=max(0, self._connects - 1),
             ignored=self._ignored,
         )
@@ -169,8 +163,7 @@ class Acceleration:
     # ---- inside, in the accelerator's thread ---------------------------------------------------
 
     async def _begin(self) -> None:
-        self._news = asyncio.Event()
-        self._told = asyncio.Event()
+        self._news, self._told = asyncio.Event(), asyncio.Event()
         self._turn = asyncio.Lock()
         self._work = asyncio.create_task(self._keep_connected())
 
@@ -185,16 +178,12 @@ class Acceleration:
 
     async def _tell_all(self) -> None:
         """Return once nothing is owed any more, or it cannot be told."""
-        while self._is_telling and (self._channel is not None or self._failures == 0):
+        while self._owed.is_pending and (self._channel is not None or self._failures == 0):
             self._told.clear()
             await self._told.wait()
 
-    def _rouse(self) -> None:
-        if self._work is not None:
-            self._news.set()
-
     async def _keep_connected(self) -> None:
-        while True:
+        while self._work is not None:
             try:
                 async with asyncio.timeout(_CONNECT_S):
                     channel = await self._accelerator.connect()
@@ -210,14 +199,15 @@ class Acceleration:
         """Send and take hints, until the channel ends, which raises."""
         self._channel = channel
         self._connects += 1
-        self._heard_at = monotonic()
+        self._heard_at = time.monotonic()
         tasks = {
             asyncio.create_task(self._receive(channel)),
             asyncio.create_task(self._publish(channel)),
             asyncio.create_task(self._show_life(channel)),
         }
         try:
-            _end_if_cancelled()
+            if self._work is None:
+                return  # stopped, but the driver has lost the cancellation
             self._target.recheck()
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()
@@ -234,7 +224,7 @@ class Acceleration:
             if hint is None:
                 self._ignored += 1
             elif hint.run == self._run():
-                self._heard_at = monotonic()
+                self._heard_at = time.monotonic()
                 if self._failures:
                     self._failures = 0
                     _logger.info("%s works again", self._accelerator.name)
@@ -245,7 +235,7 @@ class Acceleration:
     async def _publish(self, channel: Channel) -> None:
         while True:
             self._news.clear()
-            while (owed := self._take_owed()) is not None:
+            while (owed := self._owed.take()) is not None:
                 try:
                     await self._send(channel, *owed)
                 except BaseException:
@@ -259,7 +249,7 @@ class Acceleration:
         await self._send(channel)
         while True:
             await asyncio.sleep(_HEARTBEAT_S)
-            silence_s = monotonic() - self._heard_at
+            silence_s = time.monotonic() - self._heard_at
             if silence_s >= _SILENCE_S:
                 raise AcceleratorUnavailable(
                     f"{self._accelerator.name} has brought nothing back for {silence_s:.0f} s"
@@ -275,18 +265,11 @@ class Acceleration:
         async with self._turn, asyncio.timeout(_PUBLISH_S):
             await channel.publish(encode_hint(hint))
 
-    def _take_owed(self) -> tuple[str, int] | None:
-        with self._lock:
-            self._is_telling = bool(self._owed)
-            return self._owed.popitem() if self._owed else None
-
     def _complain(self, error: Exception) -> None:
-        now = monotonic()
+        now = time.monotonic()
         if now - self._complained_at >= _COMPLAINT_S:
             self._complained_at = now
-            words = str(error) if isinstance(error, RealityError) else repr(error)
-            if isinstance(error, TimeoutError):
-                words = f"{self._accelerator.name} does not answer"
+            words = str(error) or f"{self._accelerator.name} does not answer"
             _logger.warning("working without hints for now: %s", words)
 
 
@@ -294,13 +277,6 @@ class _Thread(LoopThread):
     def begin(self, call: Coroutine[Any, Any, object]) -> None:
         """Have a coroutine run in the thread; does not wait."""
         asyncio.run_coroutine_threadsafe(call, self._running(call))
-
-
-def _end_if_cancelled() -> None:
-    """Be cancelled now, if the driver has lost that while it connected: some do."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

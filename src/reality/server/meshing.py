@@ -29,7 +29,8 @@ from reality.mesh.messages import (
     encode,
 )
 from reality.mesh.node import Node
-from reality.mesh.runner import EXCHANGE_ROUTE, Runner, Transport
+from reality.mesh.ports import Transport
+from reality.mesh.runner import EXCHANGE_ROUTE, Runner
 from reality.mesh.signing import Signer, Verifier
 from reality.server.loop_thread import LoopThread
 from reality.server.sharing import Sharing, logger
@@ -83,6 +84,7 @@ class ServerMesh:
     """One server among others. Safe to share by threads."""
 
     _runner: Runner | None = None
+    _is_stopped = False
 
     def __init__(self, server_id: str, config: Mesh, state: State, limits: Limits) -> None:
         self._server_id = server_id
@@ -153,10 +155,12 @@ class ServerMesh:
         Raises:
             StorageError: the store failed.
         """
+        self._is_stopped = False
         await self._call(lambda runner: runner.joined())
 
     async def stop(self) -> None:
         """Bring the peers the last news, say goodbye, and end."""
+        self._is_stopped = True
         runner, self._runner = self._runner, None
         if runner is not None:
             await self._thread.call(runner.stop(farewell=True))
@@ -164,10 +168,10 @@ class ServerMesh:
 
     def touched(self) -> None:
         """The server has news. Does not wait; may be called under the state's lock."""
-        if (runner := self._runner) is None:
-            self._thread.spawn(self._started())
-        else:
+        if (runner := self._runner) is not None:
             self._thread.soon(runner.touched)
+        elif not self._is_stopped:
+            self._thread.spawn(self._started())
 
     def hinted(self, server_id: str) -> None:
         """A server is said to have news; "" for any. Does not wait."""
@@ -184,8 +188,9 @@ class ServerMesh:
             NotReady: the server was removed from the mesh, or cannot take in what others know.
             StorageError: the store failed.
         """
-        runner = self._runner
-        if runner is None or not runner.is_joined:
+        if self._is_stopped:
+            return  # whoever was held until now is told what is known
+        if not self.is_joined:
             await self.start()
         self.check_ready()
         if cursor is not None and (wanted := self._seen_elsewhere(cursor)):
@@ -195,8 +200,10 @@ class ServerMesh:
     @property
     def is_joined(self) -> bool:
         """Whether the server has what its reachable peers know."""
-        runner = self._runner
-        return runner is not None and runner.is_joined
+        runner, graph = self._runner, self._state.graph
+        if runner is None or graph is None:
+            return False
+        return runner.is_joined and runner.generation == graph.generation
 
     def check_ready(self) -> None:
         """Raise unless the server may answer as a member of its mesh.
@@ -257,8 +264,11 @@ class ServerMesh:
 
         Raises:
             InvalidRequest: it is malformed, or claims what cannot be.
+            NotReady: the server was stopped.
             StorageError: the store failed.
         """
+        if self._is_stopped:
+            raise NotReady(f"the server {self._server_id} was stopped: call it later")
         try:
             return await self._call(lambda runner: self._answer(runner, route, body))
         except ProtocolError as error:

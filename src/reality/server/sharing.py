@@ -27,7 +27,7 @@ from reality.mesh.messages import (
     generation_of,
     page_of,
 )
-from reality.mesh.runner import Summary, Taken
+from reality.mesh.ports import Summary, Taken
 from reality.server.state import State
 
 logger = logging.getLogger("reality.mesh")
