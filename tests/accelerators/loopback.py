@@ -20,6 +20,7 @@ class Loopback:
         payloads: what was sent, lost or not.
     """
 
+    kind = "loopback"
     name = "the loopback"
 
     def __init__(self) -> None:

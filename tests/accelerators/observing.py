@@ -84,10 +84,8 @@ async def accelerated(
     servers = []
     try:
         for number, storage in enumerate(storages):
-            server = RealityServer(f"server-{number}", storage=storage)
+            server = RealityServer(f"server-{number}", storage=storage, accelerator=accelerator())
             servers.append(server)
-            run = f"{server.server_id}~{draw_nonce()}"
-            _state(server).accelerate(accelerator(), lambda run=run: run)  # type: ignore[misc]
             await server.start()
         yield servers
     finally:
@@ -97,7 +95,7 @@ async def accelerated(
 
 def acceleration(server: RealityServer) -> Acceleration:
     """That of a server that has one."""
-    found = _state(server)._acceleration
+    found = server._acceleration
     assert found is not None
     return found
 

@@ -41,6 +41,7 @@ async def test_of_many_touches_the_last_is_told() -> None:
     """While one hint is being sent, of all that is touched only the greatest sequence is kept."""
     loopback = Loopback()
     async with watching(loopback, loopback) as (one, other):
+        await eventually(lambda: len(loopback.payloads) == 2)  # the first signs of life
         loopback.is_stuck = True
         one.acceleration.touched("store@a", 1)
         await eventually(lambda: loopback.stuck == 1)
@@ -48,9 +49,9 @@ async def test_of_many_touches_the_last_is_told() -> None:
             one.acceleration.touched("store@a", sequence)
         loopback.is_stuck = False
         await eventually(lambda: len(other.told) == 2)
+        await eventually(lambda: one.acceleration.stats().sent == 2)
 
         assert [("store@a", 1), ("store@a", 1_000)] == other.told
-        assert 2 == one.acceleration.stats().sent
 
 
 async def test_what_waits_to_be_told_is_bounded() -> None:
@@ -133,8 +134,11 @@ async def test_a_process_that_just_ends_has_told(redis_server: RedisServer, tmp_
     redis_server.start()
     script = f"""
 from reality import RealityServer, RedisAccelerator
-server = RealityServer("script", storage="sqlite:///{tmp_path}/reality.db")
-server._state.accelerate(RedisAccelerator("{redis_server.url}"), lambda: "script~1")
+server = RealityServer(
+    "script",
+    storage="sqlite:///{tmp_path}/reality.db",
+    accelerator=RedisAccelerator("{redis_server.url}"),
+)
 server.blocking.invalidate("posts")
 """
     async with watching(RedisAccelerator(redis_server.url)) as (other,):

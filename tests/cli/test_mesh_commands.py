@@ -9,12 +9,13 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.running import COMMAND, TOKEN, is_refused, run
+from tests.cli.running import COMMAND, is_refused, run, variables
 from tests.support.processes import free_port, serving
 
 SECRET = "correct-horse-battery-staple"
@@ -137,6 +138,27 @@ def test_options_that_cannot_be() -> None:
     assert is_refused(run(*PEER, REALITY_MESH_SECRET="short"), "REALITY_MESH_SECRET", "16")
 
 
+def test_an_accelerator_is_named_without_its_password(tmp_path: Path) -> None:
+    """I5: a server starts and says where hints go, whether or not anything is there."""
+    url = f"redis://me:hunter2@127.0.0.1:{free_port()}/0"
+    options = ["--port", str(free_port()), "--store", f"sqlite:///{tmp_path}/reality.db"]
+    with subprocess.Popen(
+        [*COMMAND, "serve", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables(REALITY_ACCELERATOR=url),
+    ) as server:
+        assert server.stderr is not None
+        lines = [server.stderr.readline() for _ in range(3)]
+        server.terminate()
+        rest = server.stderr.read()
+        status = server.wait(timeout=20)
+
+    assert lines[2] == f"hints go through {url.replace('me:hunter2@', '')}\n"
+    assert "hunter2" not in "".join(lines) + rest
+    assert status == 0
+
+
 # ---- reality peers -------------------------------------------------------------------------------
 
 
@@ -147,32 +169,43 @@ class Pair(NamedTuple):
     second: subprocess.Popen[bytes]
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+@contextmanager
+def started(folder: Path) -> Iterator[Pair]:
     """Servers s1 and s2, each of which has the other as its peer."""
     ports = free_port(), free_port()
     urls = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
-    secret = secret_file(tmp_path, f"# first signs\n{SECRET}\n\n{OTHER}\n")
+    secret = secret_file(folder, f"# first signs\n{SECRET}\n\n{OTHER}\n")
 
     def arguments(number: int) -> list[str]:
         own, other = urls[number], urls[1 - number]
         mesh = ["--peer", other, "--advertise", own, "--public-url", own, "--secret-file", secret]
-        return [
-            *COMMAND,
-            "serve",
-            *("--port", str(ports[number]), "--server-id", f"s{number + 1}"),
-            *mesh,
-        ]
+        name = ["--port", str(ports[number]), "--server-id", f"s{number + 1}"]
+        return [*COMMAND, "serve", *name, *mesh]
 
     with (
-        serving(
-            arguments(0),
-            ready_url=f"{urls[0]}/reality/ready",
-            environment={"REALITY_TOKEN": TOKEN},
-        ),
+        serving(arguments(0), ready_url=f"{urls[0]}/reality/ready"),
         serving(arguments(1), ready_url=f"{urls[1]}/reality/ready") as second,
     ):
+        until_known(urls[0], "s2")
         yield Pair(urls, second)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two servers that stay."""
+    with started(tmp_path_factory.mktemp("pair")) as pair:
+        yield pair
+
+
+def answered(answer: bytes, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command on a terminal, at which a person types the answer."""
+    person, terminal = pty.openpty()
+    try:
+        os.write(person, answer)
+        return run(*arguments, stdin=terminal, REALITY_MESH_SECRET=SECRET)
+    finally:
+        os.close(person)
+        os.close(terminal)
 
 
 def table(url: str) -> Any:
@@ -196,7 +229,7 @@ def until_known(url: str, server_id: str) -> Any:
 
 def test_peers_are_shown(pair: Pair) -> None:
     """`reality peers` shows each peer with its health, for people and for programs."""
-    found = until_known(pair.urls[0], "s2")
+    found = table(pair.urls[0])
     (peer,) = found["peers"]
     result = run("peers", "--url", pair.urls[0], REALITY_MESH_SECRET=SECRET)
     row = next(line for line in result.stdout.splitlines() if "s2" in line)
@@ -221,37 +254,37 @@ def test_only_who_has_the_secret_sees_peers(pair: Pair) -> None:
     assert is_refused(stranger, "401", "another secret")
 
 
-def test_a_dead_server_is_removed(pair: Pair) -> None:
-    """`peers remove` says what it did, and the server is no longer among the peers."""
-    url = pair.urls[0]
-    until_known(url, "s2")
-    pair.second.kill()
-    pair.second.wait()
-    # Options may stand before the word as well.
-    result = run("peers", "--url", url, "remove", "s2", "--yes", REALITY_MESH_SECRET=SECRET)
-
-    assert (result.returncode, result.stdout) == (0, "removed  s2 (s2!gone)\n")
-    assert "s2" not in {each["serverId"] for each in table(url)["peers"]}
-
-
-@pytest.mark.parametrize(("answer", "status"), [(b"n\n", 1), (b"y\n", 0)])
-def test_on_a_terminal_removing_asks(pair: Pair, answer: bytes, status: int) -> None:
-    """A person is told what a removal does, and asked; `--yes` answers for them."""
-    until_known(pair.urls[0], "s2")
-    pair.second.kill()
-    pair.second.wait()
+def test_removing_asks(pair: Pair) -> None:
+    """A person is told what a removal does, and may refuse; nobody there is not asked."""
     remove = ("peers", "remove", "s2", "--url", pair.urls[0])
-    unasked = run(*remove, REALITY_MESH_SECRET=SECRET)
-    person, terminal = pty.openpty()
-    try:
-        os.write(person, answer)
-        asked = run(*remove, stdin=terminal, REALITY_MESH_SECRET=SECRET)
-    finally:
-        os.close(person)
-        os.close(terminal)
+    asked = answered(b"n\n", *remove)
 
-    assert is_refused(unasked, "--yes")
-    assert "s2 is " in asked.stdout
-    assert "All clients will refetch once" in asked.stdout
-    assert asked.returncode == status
-    assert ("removed  s2" in asked.stdout) == (status == 0)
+    assert is_refused(run(*remove, REALITY_MESH_SECRET=SECRET), "--yes")
+    assert asked.returncode == 1
+    assert "s2 is healthy; last contact" in asked.stdout
+    assert "All clients will refetch once, and no server called s2 can ever join" in asked.stdout
+    assert until_known(pair.urls[0], "s2")
+
+
+def test_what_was_never_there_can_be_removed(pair: Pair) -> None:
+    """`--yes` answers for the person; options may stand before the word as well."""
+    url = pair.urls[0]
+    result = run("peers", "--url", url, "remove", "s9", "--yes", REALITY_MESH_SECRET=SECRET)
+
+    assert (result.returncode, result.stdout) == (0, "removed  s9 (s9!gone)\n")
+    assert is_refused(
+        run("peers", "remove", "s 9", "--yes", "--url", url, REALITY_MESH_SECRET=SECRET), "server"
+    )
+
+
+def test_a_dead_server_is_removed(tmp_path: Path) -> None:
+    """A server that died is removed at a word, and is no longer among the peers."""
+    with started(tmp_path) as pair:
+        pair.second.kill()
+        pair.second.wait()
+        result = answered(b"y\n", "peers", "remove", "s2", "--url", pair.urls[0])
+        left = table(pair.urls[0])["peers"]
+
+    assert result.returncode == 0
+    assert "removed  s2 (s2!gone)" in result.stdout
+    assert "s2" not in {each["serverId"] for each in left}

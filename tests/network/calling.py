@@ -62,9 +62,9 @@ class Caller:
 
     async def close(self) -> None:
         """Leave all servers."""
-        for connection in self._connections.values():
+        while self._connections:
+            _, connection = self._connections.popitem()
             await connection.close(is_abrupt=True)
-        self._connections.clear()
 
     async def _answer(
         self, server: int, timeout_s: float, method: str, path: str, message: Any

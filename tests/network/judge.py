@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from tests.network.application import Data
@@ -72,26 +73,40 @@ async def judge_client(
 
     I1: it holds all there is. I2: then nobody tells it anything, and a wait waits.
     """
-    first = servers[0]
-    await one_answer(lambda: client.sync(first), deadline)
-    missed = client.behind(data.now)
-    complaints = [
-        f"I1: client {client.name}, after a sync with server {first}, holds {each}"
-        for each in missed
-    ]
-    for number in servers:
-        answer = await one_answer(lambda number=number: client.sync(number), deadline)  # type: ignore[misc]
-        if answer["changed"] or answer.get("reset"):
-            complaints.append(
-                f"I2: client {client.name}, which knows all, is told by server {number}: "
-                f"reset {answer.get('reset', False)}, {shortened(list(answer['changed']))}"
-            )
-    began = time.monotonic()
-    answer = await one_answer(lambda: client.sync(first, wait_ms=_HELD_MS), deadline)
-    held_s = time.monotonic() - began
-    if answer["changed"] or held_s < _HELD_MS / 2_000:
-        complaints.append(f"I2: server {first} held client {client.name} for {held_s:.2f} s")
+    complaints = []
+    try:
+        complaints = await _after_one_sync(client, data, servers[0], deadline)
+        for number in servers:
+            complaints += await _told_again(client, number, deadline)
+        complaints += await _held(client, servers[0], deadline)
+    except CallFailed as failure:
+        complaints.append(f"client {client.name} gets no answer: {failure}")
     return shortened(complaints + client.complaints)
+
+
+async def _after_one_sync(client: Client, data: Data, server: int, deadline: float) -> list[str]:
+    await one_answer(partial(client.sync, server), deadline)
+    return [
+        f"I1: client {client.name}, after a sync with server {server}, holds {each}"
+        for each in client.behind(data.now)
+    ]
+
+
+async def _told_again(client: Client, server: int, deadline: float) -> list[str]:
+    answer = await one_answer(partial(client.sync, server), deadline)
+    if not answer["changed"] and not answer.get("reset"):
+        return []
+    told = f"reset {answer.get('reset', False)}, {shortened(list(answer['changed']))}"
+    return [f"I2: client {client.name}, which knows all, is told by server {server}: {told}"]
+
+
+async def _held(client: Client, server: int, deadline: float) -> list[str]:
+    began = time.monotonic()
+    answer = await one_answer(partial(client.sync, server, wait_ms=_HELD_MS), deadline)
+    held_s = time.monotonic() - began
+    if not answer["changed"] and held_s >= _HELD_MS / 2_000:
+        return []
+    return [f"I2: server {server} held client {client.name} for {held_s:.2f} s"]
 
 
 def shortened(items: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from tests.network.world import NUMBERS, World
 from tests.support.namespaces import require_namespaces
 
 CLIENTS = 20
-WRITERS = 10
+WRITERS = 20
 # After the end of the faults all must be well within so long.
 RECOVERY_S = 10.0
 # A writer that nobody listens to gives up only with the test.
@@ -120,12 +120,17 @@ class Crowd:
         """What is wrong once everything is mended; nobody writes any more, or syncs by itself."""
         complaints = await self.differing(deadline)
         draw = random.Random(f"{self._seed} judge")
-        judged = (
-            judge_client(client, self.data, draw.sample(NUMBERS, len(NUMBERS)), deadline)
-            for client in self.clients
-        )
-        for each in await asyncio.gather(*judged):
-            complaints += each
+        # If servers never agreed, it is still of interest what clients have missed.
+        deadline = max(deadline, time.monotonic() + RECOVERY_S / 2)
+        async with asyncio.TaskGroup() as group:
+            judged = [
+                group.create_task(
+                    judge_client(client, self.data, draw.sample(NUMBERS, len(NUMBERS)), deadline)
+                )
+                for client in self.clients
+            ]
+        for each in judged:
+            complaints += each.result()
         complaints += [
             f"client {client.name} had {client.resets} resets, {resets_max} servers were restarted"
             for client in self.clients
@@ -176,36 +181,45 @@ async def test_nothing_is_lost(kind: str, usual_s: float, tmp_path: Path, seed: 
 
 
 async def test_a_healed_partition_is_forgotten_in_two_seconds(tmp_path: Path, seed: int) -> None:
-    """I1: 200 changes a second go on while 3|2 servers are apart and after; clients catch up."""
+    """I1: after 200 changes a second while 3|2 servers are apart, clients catch up in 2 s.
+
+    Once with as many changes afterwards, which load the servers; once with none, which would wake
+    clients that the news of the other side does not.
+    """
     async with crowd("mesh", tmp_path, seed) as all_of_them:
-        lasting_s = duration_s(10)
         all_of_them.live()
-        writing = asyncio.create_task(all_of_them.write(200, lasting_s + 3))
-        all_of_them.world.network.pull(TRUNK)
-        await asyncio.sleep(lasting_s)
-        all_of_them.world.network.plug(TRUNK)
-        healed = time.monotonic()
-        expected = dict(all_of_them.data.accepted)
-        behind = {client.name: client.behind(expected) for client in all_of_them.clients}
-        late_s = await until_caught_up(all_of_them, expected, healed + RECOVERY_S) - healed
-        await writing
+        late_s = [await heal(all_of_them, duration_s(10), more_s) for more_s in (3, 0)]
         await all_of_them.rest()
         complaints = await all_of_them.judge(time.monotonic() + RECOVERY_S, resets_max=0)
 
-        report = "\n".join([all_of_them.summary(), *complaints])
-        print(report, f"\n{late_s:.2f} s after healing; {sum(map(len, behind.values()))} missed")
+        report = "\n".join([all_of_them.summary(), f"late by {late_s} s", *complaints])
+        print(report)
         assert not complaints, report
-        assert late_s < 2, report
+        assert max(late_s) < 2, report
 
 
-async def until_caught_up(crowd: Crowd, expected: dict[str, int], deadline: float) -> float:
-    """When every client holds all that was expected, by its own syncs."""
-    while any(client.behind(expected) for client in crowd.clients):
-        if time.monotonic() > deadline:
-            missed = {client.name: client.behind(expected) for client in crowd.clients}
-            pytest.fail(f"{crowd.summary()}\nafter {RECOVERY_S} s: {missed}")
+async def heal(crowd: Crowd, lasting_s: float, more_s: float) -> float:
+    """Part the servers for so long, and write then and for some time more.
+
+    Returns:
+        how long after the healing, in seconds, all clients knew of all that was accepted before.
+    """
+    crowd.world.network.pull(TRUNK)
+    writing = asyncio.create_task(crowd.write(200, lasting_s + more_s))
+    await (asyncio.sleep(lasting_s) if more_s else writing)
+    crowd.world.network.plug(TRUNK)
+    healed = time.monotonic()
+    expected = dict(crowd.data.accepted)
+    assert any(client.behind(expected) for client in crowd.clients), "nobody was parted"
+    while missed := {
+        each.name: found for each in crowd.clients if (found := each.behind(expected))
+    }:
+        if time.monotonic() > healed + RECOVERY_S:
+            pytest.fail(f"{crowd.summary()}\n{RECOVERY_S} s after the healing: {missed}")
         await asyncio.sleep(0.02)
-    return time.monotonic()
+    late_s = time.monotonic() - healed
+    await writing
+    return late_s
 
 
 async def test_an_idle_mesh_is_quiet(tmp_path: Path, seed: int) -> None:

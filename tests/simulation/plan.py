@@ -97,7 +97,9 @@ def covered(names: Sequence[str]) -> list[str]:
 def draw(seed: int, steps: int, groups: Sequence[str] = GROUPS) -> Plan:
     """The plan of a seed."""
     random = Random(f"{seed} plan")
-    setting = _setting(random, random.choice(groups))
+    # Drawn apart, so that one group alone has the plans that it has among others.
+    group = Random(f"{seed} kind").choice(groups)
+    setting = _setting(random, group)
     makers = _MAKERS | _OF_GROUP[setting.group]
     whats = random.choices(list(makers), [weight for weight, _ in makers.values()], k=steps)
     span_s = steps * SPAN_S_PER_STEP

@@ -101,8 +101,14 @@ class Accelerator(Protocol):
     """How to connect to a channel. May be made anywhere: that neither connects nor looks around.
 
     Attributes:
+        kind: what it is, in one word, for `/health`.
         name: what errors and logs call it; without credentials.
     """
+
+    @property
+    def kind(self) -> str:
+        """What it is, in one word, for `/health`."""
+        ...
 
     @property
     def name(self) -> str:

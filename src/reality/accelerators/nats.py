@@ -42,6 +42,8 @@ class NatsAccelerator:
         ValueError: this is neither such a URL nor a client, or no subject.
     """
 
+    kind = "nats"
+
     def __init__(
         self,
         client_or_url: str | Client,

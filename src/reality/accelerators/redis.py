@@ -47,6 +47,8 @@ class RedisAccelerator:
         ValueError: this is neither such a URL nor such a client.
     """
 
+    kind = "redis"
+
     def __init__(
         self,
         client_or_url: str | redis_asyncio.Redis | BlockingRedis,

@@ -249,7 +249,7 @@ def _table(answer: PeersResponse) -> Table:
 def _cells(peer: PeerStatus) -> tuple[str, ...]:
     return (
         peer.server_id or "–",
-        peer.url or "–",
+        shown_url(peer.url) or "–",
         peer.health,
         str(peer.lag),
         _ago(peer.last_contact_ms),

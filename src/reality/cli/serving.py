@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from reality.accelerators.opening import accelerator_from_url
 from reality.cli import stores
@@ -41,20 +40,16 @@ class Options:
         Raises:
             ValueError: an option cannot be.
         """
+        url = self.accelerator
         return RealityServer(
             self.server_id,
             storage=self.store,
             token=self.token,
             cors=self.cors,
             base_path=self.base_path,
-            **self._later(),
+            mesh=self.mesh.make(),
+            accelerator=None if url is None else accelerator_from_url(url),
         )
-
-    def _later(self) -> dict[str, Any]:
-        made: dict[str, Any] = {"mesh": self.mesh.make()}
-        if self.accelerator is not None:
-            made["accelerator"] = accelerator_from_url(self.accelerator)
-        return {name: value for name, value in made.items() if value is not None}
 
 
 def run(options: Options, *, workers: int, host: str, port: int) -> None:

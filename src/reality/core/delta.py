@@ -95,8 +95,6 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _encoded = msgspec.json.Encoder().encode
-# The numbers of an entry, and what stands between them.
-_ENTRY_BYTES = 64
 
 
 def cut_page(
@@ -109,8 +107,8 @@ def cut_page(
             from the next.
         begins: where the page begins.
         names_max: no batch is begun once the page has so many names.
-        bytes_max: about how many bytes of JSON the names and hashes may take. Only this splits a
-            batch. A page has at least one name.
+        bytes_max: how many bytes the entries may take, each as a JSON array of its fields. Only
+            this splits a batch. A page has at least one name.
     """
     taken: list[Touched] = []
     size = 0
@@ -120,10 +118,13 @@ def cut_page(
         if bytes_max is None:
             taken += batch
             continue
-        for each in sorted(batch, key=attrgetter("name")):
+        entries = list(batch)
+        if len(entries) > 1:
+            entries.sort(key=attrgetter("name"))
+        for each in entries:
             if sequence == begins.sequence and each.name <= begins.name:
                 continue
-            size += len(_encoded((each.name, each.hash))) + _ENTRY_BYTES
+            size += len(_encoded(msgspec.structs.astuple(each))) + 1
             if taken and size > bytes_max:
                 return taken, Mark(taken[-1].sequence, taken[-1].name)
             taken.append(each)

@@ -9,6 +9,7 @@ invalidations only. A *name* is either.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from reality.errors import InvalidKey, LimitExceeded
@@ -21,6 +22,8 @@ EVERYTHING = "*"
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Parsed keys are asked for again and again; 16,384 of them at 512 bytes are at most some 20 MB.
 _CACHED_KEYS_MAX = 16_384
+# A character is at most four bytes, so only longer names need encoding to be measured.
+_SHORT_CHARS = KEY_BYTES_MAX // 4
 
 
 def is_pattern(name: str) -> bool:
@@ -39,9 +42,8 @@ def check_name(name: str) -> None:
         raise InvalidKey(f"a key must be a string, got {type(name).__name__}")
     if not name:
         raise InvalidKey("a key must not be empty")
-    # A character is at most four bytes, so only long names need encoding to be measured.
     if len(name) > KEY_BYTES_MAX or (
-        len(name) * 4 > KEY_BYTES_MAX and len(name.encode("utf-8", "replace")) > KEY_BYTES_MAX
+        len(name) > _SHORT_CHARS and len(name.encode("utf-8", "replace")) > KEY_BYTES_MAX
     ):
         raise LimitExceeded(
             f"the key {_shown(name)} is longer than {KEY_BYTES_MAX} bytes of UTF-8",
@@ -54,6 +56,20 @@ def check_name(name: str) -> None:
             f"the key {_shown(name)} has more than {LEVELS_MAX} levels separated by ':'",
             code="key_too_deep",
         )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """`check_name` of each, quickly where all of many are good.
+
+    Raises:
+        InvalidKey, LimitExceeded: as `check_name`, for the first that is not.
+    """
+    is_good = not forbidden_character("".join(names)) and all(
+        0 < len(name) <= _SHORT_CHARS and name.count(":") < LEVELS_MAX for name in names
+    )
+    if not is_good:
+        for name in names:
+            check_name(name)
 
 
 def forbidden_character(text: str) -> str:

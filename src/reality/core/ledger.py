@@ -19,9 +19,10 @@ from reality.core.recency import RecencyLog
 class Entry(msgspec.Struct, gc=False):
     """One name in one origin; fields as in `Touched`, and the local position it was applied at.
 
-    The same name's entries of other origins hang on `sibling`, so that the usual case, a single
-    origin, costs no container (and the garbage collector nothing: the chain has no cycles). The
-    name is kept so that all logs share one string, however often it is touched.
+    The same name's entries of other origins hang on `sibling`, the one applied last first, so that
+    the usual case, a single origin, costs no container (and the garbage collector nothing: the
+    chain has no cycles). The name is kept so that all logs share one string, however often it is
+    touched.
     """
 
     name: str
@@ -60,18 +61,23 @@ class Ledger:
     def put(self, origin: str, touched: Touched) -> None:
         """Keep what is newer; two entries of one origin with the same sequence are the same."""
         name = touched.name
-        first = self.first_entries.get(name)
-        entry = self.entry(name, origin)
+        entry = first = self.first_entries.get(name)
+        before = None
+        while entry is not None and entry.origin != origin:
+            entry, before = entry.sibling, entry
         if entry is None:
             entry = self.first_entries[name] = Entry(name, origin, 0, 0, "", 0, False, 0, first)
         elif entry.sequence >= touched.sequence:
             return
+        elif before is not None:  # who was applied last comes first
+            before.sibling, entry.sibling = entry.sibling, first
+            self.first_entries[name] = entry
         is_new = entry.sequence == 0
         if is_new and is_pattern(name):
             self.has_patterns = True
         self.position += 1
         # More, or of another history of the origin: then the greater number, so no version falls.
-        grown = max(0, touched.touches - entry.touches)
+        grown = touched.touches - entry.touches if touched.touches > entry.touches else 0
         self.touches += grown
         entry.sequence = touched.sequence
         entry.touches += grown
@@ -140,10 +146,12 @@ class Ledger:
         assert origin != self._unordered, "its store has them in order, the ledger has not"
         if (log := self._by_origin.get(origin)) is None:
             return
-        for found, name in log.after(sequence):
+        for found, name in log.all_after(sequence):
             entry = self.entry(name, origin)
-            assert entry is not None, "the log of an origin names only what the origin touched"
-            yield Touched(name, found, entry.touches, entry.hash, entry.updated_at, entry.deleted)
+            if entry is not None and entry.sequence == found:
+                yield Touched(
+                    name, found, entry.touches, entry.hash, entry.updated_at, entry.deleted
+                )
 
     def applied_after(self, position: int) -> Iterator[tuple[int, str]]:
         """Positions and names last applied after this local position, oldest first."""
@@ -176,10 +184,4 @@ class Ledger:
 
     def _is_last_application(self, name: str, position: int) -> bool:
         entry = self.first_entries.get(name)
-        if entry is None:
-            return False
-        while entry is not None:
-            if entry.applied > position:
-                return False
-            entry = entry.sibling
-        return True
+        return entry is not None and entry.applied <= position

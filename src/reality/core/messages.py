@@ -155,8 +155,24 @@ class StorageHealth(_Message, frozen=True):
     max_version: int
 
 
+class AcceleratorHealth(_Message, frozen=True):
+    """Which accelerator a server has, and whether its channel stands."""
+
+    name: str
+    connected: bool
+
+
+class RedisHealth(_Message, frozen=True):
+    """Whether the channel of an accelerator over Redis stands."""
+
+    connected: bool
+
+
 class HealthResponse(_Message, frozen=True):
-    """The answer to `GET /health`. `uptime` is in milliseconds; `version` is the package's."""
+    """The answer to `GET /health`. `uptime` is in milliseconds; `version` is the package's.
+
+    `redis` repeats `accelerator` where that is Redis, for clients of the existing protocol.
+    """
 
     status: Literal["healthy", "degraded", "unhealthy"]
     server_id: str
@@ -164,6 +180,8 @@ class HealthResponse(_Message, frozen=True):
     uptime: int
     mesh: MeshHealth
     storage: StorageHealth
+    accelerator: AcceleratorHealth | UnsetType = UNSET
+    redis: RedisHealth | UnsetType = UNSET
 
 
 class Problem(_Message, frozen=True):

@@ -34,7 +34,7 @@ class RecencyLog:
         self._positions.append(position)
         self._names.append(name)
         self._live += is_new
-        if len(self._names) > max(_COMPACT_FROM, 2 * self._live):
+        if len(self._names) > 2 * self._live + _COMPACT_FROM:
             self._compact()
 
     def discard(self) -> None:
@@ -46,10 +46,14 @@ class RecencyLog:
 
         The log must not be appended to while the iterator is in use.
         """
-        for index in range(bisect_right(self._positions, position), len(self._names)):
-            found, name = self._positions[index], self._names[index]
+        for found, name in self.all_after(position):
             if self._is_live(name, found):
                 yield found, name
+
+    def all_after(self, position: int) -> Iterator[tuple[int, str]]:
+        """As `after`, with the touches that were overtaken: for callers who tell them themselves."""
+        for index in range(bisect_right(self._positions, position), len(self._names)):
+            yield self._positions[index], self._names[index]
 
     def _compact(self) -> None:
         live = list(self.after(-1))

@@ -112,6 +112,15 @@ class Replica:
         """The greatest contiguous position held of each known origin. A copy."""
         return dict(self._digest)
 
+    @property
+    def own_position(self) -> Position:
+        """How far the own origin has come; where it is a store's, how far it was followed."""
+        return self._digest[self.own_origin]
+
+    def held(self, origin: str) -> Position | None:
+        """How far an origin is known; None if it is not."""
+        return self._digest.get(origin)
+
     def holds(self, origin: str) -> bool:
         """Whether anything is known of an origin, be it only that there is one."""
         return origin in self._digest

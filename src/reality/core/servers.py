@@ -98,6 +98,7 @@ class ServerStatus:
     latency_s: float | None
     is_configured: bool
 
+
 # What a word for a server's health says of it; "unknown", or an unknown word, says nothing.
 _TELLING: Mapping[str, Health] = {
     "healthy": "healthy",

@@ -109,11 +109,6 @@ class StoreGraph(Graph):
         self._admit(head.origin, head.position)
 
     @property
-    def own_position(self) -> Position:
-        """How far the graph has followed the store."""
-        return self._digest[self.own_origin]
-
-    @property
     def position(self) -> int:
         """The sequence of the store that the graph has followed it to."""
         return self._digest[self.own_origin].sequence

@@ -9,6 +9,8 @@ from functools import cache
 from importlib import resources
 from urllib.parse import parse_qsl
 
+from msgspec import UNSET
+
 from reality import __version__
 from reality.core.codec import (
     check_count,
@@ -20,9 +22,11 @@ from reality.core.codec import (
 from reality.core.keys import ancestors
 from reality.core.limits import VERSION_MAX
 from reality.core.messages import (
+    AcceleratorHealth,
     HealthResponse,
     InvalidateResponse,
     MeshHealth,
+    RedisHealth,
     StorageHealth,
 )
 from reality.errors import (
@@ -107,7 +111,7 @@ async def health(server: RealityServer, request: Request) -> Response:
     await server.probe()
     stats = server.stats()
     is_healthy = server.is_ready
-    mesh = stats.mesh
+    mesh, hints = stats.mesh, stats.accelerator
     body = HealthResponse(
         status="healthy" if is_healthy else "unhealthy",
         server_id=server.server_id,
@@ -118,6 +122,12 @@ async def health(server: RealityServer, request: Request) -> Response:
             healthy_peers=0 if mesh is None else mesh.healthy,
         ),
         storage=StorageHealth(healthy=stats.is_storage_healthy, max_version=stats.version_max),
+        accelerator=UNSET
+        if hints is None
+        else AcceleratorHealth(name=hints.kind, connected=hints.is_connected),
+        redis=UNSET
+        if hints is None or hints.kind != "redis"
+        else RedisHealth(connected=hints.is_connected),
     )
     return Response(encode(body), status=200 if is_healthy else 503)
 

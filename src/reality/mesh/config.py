@@ -90,6 +90,6 @@ def checked_url(url: str) -> str:
         ValueError: it is none, or too long.
     """
     checked = base_url(url)
-    if len(checked) > URL_CHARS_MAX:
-        raise ValueError(f"the URL of a server may have {URL_CHARS_MAX} characters: {url!r}")
+    if len(checked.encode()) > URL_CHARS_MAX:
+        raise ValueError(f"the URL of a server may have {URL_CHARS_MAX} bytes: {url!r}")
     return checked

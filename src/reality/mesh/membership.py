@@ -47,6 +47,8 @@ class Membership:
         self._seed = seed
         self._peers: dict[str, Peer] = {}  # by URL
         self._callers: dict[str, Peer] = {}  # by id: those that cannot be called
+        # Since when this server has had no long pause, in which it could not hear anybody.
+        self._awake_since = float("-inf")
         self._own_urls: set[str] = set()
         self._removed: set[str] = set()
         for url in urls:
@@ -83,10 +85,12 @@ class Membership:
         longest = self._timing.remove_after_s
         if longest is None:
             return []
+        # Who was never in contact with this server may be well, and in contact with others.
+        known = [each for each in self._peers.values() if each.digest is not None]
         return [
             each.server_id
-            for each in self._peers.values()
-            if each.server_id and not each.has_left and now_s - each.heard_at > longest
+            for each in known
+            if not each.has_left and now_s - max(each.heard_at, self._awake_since) > longest
         ]
 
     # ---- what is known of the others -----------------------------------------------------------

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from reality.core.cursor import Position, is_origin, is_server_id
 from reality.core.delta import Delta, Mark, Touched
-from reality.core.keys import KEY_BYTES_MAX, check_name, forbidden_character
+from reality.core.keys import KEY_BYTES_MAX, check_names, forbidden_character
 from reality.core.limits import (
     HASH_CHARS_MAX,
     MEMBERS_TOLD_MAX,
@@ -43,7 +43,7 @@ Sequence = Annotated[int, Meta(ge=0, le=SEQUENCE_MAX)]
 Tag = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Meta(max_length=KEY_BYTES_MAX)]
 Origin = Annotated[str, Meta(min_length=1, max_length=_ORIGIN_CHARS_MAX)]
-ServerId = Annotated[str, Meta(max_length=SERVER_ID_CHARS_MAX)]
+Opener = Annotated[str, Meta(max_length=_ORIGIN_CHARS_MAX)]
 Url = Annotated[str, Meta(max_length=URL_CHARS_MAX)]
 At = tuple[Sequence, Tag]
 Place = tuple[Sequence, Name]
@@ -53,7 +53,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     """What all messages have in common."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class Entry(Touched, frozen=True, gc=False, array_like=True):
     """`Touched`, as an array: most of what servers send is these."""
 
     name: Annotated[str, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
@@ -119,7 +119,7 @@ class Exchange(_Message, frozen=True):
     server_id: Annotated[str, Meta(min_length=1, max_length=SERVER_ID_CHARS_MAX)]
     run: Origin
     origin: Origin
-    generation: tuple[Annotated[int, Meta(ge=0, le=10**8)], ServerId]
+    generation: tuple[Annotated[int, Meta(ge=0, le=10**8)], Opener]
     register: Annotated[int, Meta(ge=0, le=REGISTER_MAX)]
     digest: Annotated[dict[Origin, At], Meta(max_length=ORIGINS_MAX)]
     url: Url = ""
@@ -198,6 +198,9 @@ def decode_exchange(body: bytes) -> Exchange:
         _check(is_origin(origin), f"{origin!a} is no origin")
     _check(is_server_id(message.server_id), f"{message.server_id!a} is no server id")
     _check(message.run.startswith(message.server_id + "~"), f"{message.run!a} is another's run")
+    opener = message.generation[1]
+    is_opener = not opener or is_server_id(opener) or is_origin(opener)
+    _check(is_opener, f"{opener!a} opens no generation")
     for member in message.members:
         _check(is_server_id(member.server_id), f"{member.server_id!a} is no server id")
         _check_url(member.url)
@@ -259,12 +262,7 @@ def delta_of(page: Page, sender: str) -> Delta:
         upto=Position(page.ends[0], page.tag),
         upto_name=page.ends[1],
         last=page.last,
-        touched=tuple(
-            Touched(
-                each.name, each.sequence, each.touches, each.hash, each.updated_at, each.deleted
-            )
-            for each in page.touched
-        ),
+        touched=tuple(page.touched),
         past=tuple(Position(*each) for each in page.past),
     )
 
@@ -284,16 +282,15 @@ def _check_page(page: Page) -> None:
     begins, ends = Mark(*page.begins), Mark(*page.ends)
     _check(page.since[0] <= begins.sequence, f"a page of {page.origin} begins before its delta")
     _check(begins.sequence <= ends.sequence, f"a page of {page.origin} ends before it begins")
-    for each in page.touched:
-        _check(
-            begins.sequence <= each.sequence <= ends.sequence,
-            f"a page of {page.origin} has a batch that is not in it",
-        )
-        try:
-            check_name(each.name)
-        except RealityError as error:
-            raise ProtocolError(f"a page of {page.origin} has a bad name: {error}") from error
-        _check(not (each.hash and forbidden_character(each.hash)), f"a bad hash of {each.name!a}")
+    first, last = begins.sequence, ends.sequence
+    are_in = all(first <= each.sequence <= last for each in page.touched)
+    _check(are_in, f"a page of {page.origin} has a batch that is not in it")
+    try:
+        check_names([each.name for each in page.touched])
+    except RealityError as error:
+        raise ProtocolError(f"a page of {page.origin} has a bad name: {error}") from error
+    bad = forbidden_character("".join(each.hash for each in page.touched))
+    _check(not bad, f"a hash in a page of {page.origin} has {bad}")
 
 
 def _check_url(url: str) -> None:
@@ -304,7 +301,8 @@ def _check_url(url: str) -> None:
         is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_good = False
-    _check(is_good and url.isprintable(), f"{url!a} is not the URL of a server")
+    is_good = is_good and url.isprintable() and len(url.encode()) <= URL_CHARS_MAX
+    _check(is_good, f"{url!a} is not the URL of a server")
 
 
 def _check(is_good: bool, text: str) -> None:

@@ -20,6 +20,8 @@ from reality.mesh.peers import Peer, lacks
 
 # The part of an interval within which, and once in which, what an exchange has brought is told on.
 _SOON = 0.25
+# A server that has not looked at its clock for so many intervals was suspended.
+_PAUSE_INTERVALS = 5
 
 
 class Call(NamedTuple):
@@ -52,7 +54,7 @@ class Node(Membership):
         self, server_id: str, urls: Iterable[str], *, timing: Timing, seed: random.Random
     ) -> None:
         super().__init__(server_id, urls, timing=timing, seed=seed)
-        self._next_exchange_at = self._spread_at = float("-inf")
+        self._next_exchange_at = self._spread_at = self._ticked_at = float("-inf")
 
     # ---- what there is to call -----------------------------------------------------------------
 
@@ -69,6 +71,9 @@ class Node(Membership):
 
     def tick(self, now_s: float) -> list[Call]:
         """The clock has moved on."""
+        if now_s - self._ticked_at > _PAUSE_INTERVALS * self._timing.interval_s:
+            self._awake_since = now_s
+        self._ticked_at = now_s
         calls = []
         for peer in self._peers.values():
             if peer.is_sought:
@@ -128,8 +133,8 @@ class Node(Membership):
     def answered(self, url: str, answered: Answered, now_s: float) -> list[Call]:
         """A call was answered; `heard` was told before."""
         peer = self._peers.get(url)
-        if peer is None:
-            return []
+        if peer is None or not peer.is_calling:
+            return []  # forgotten meanwhile, and perhaps met again
         peer.answered(now_s)
         here, there = self._differences(peer, answered.held)
         if not here:
@@ -152,7 +157,7 @@ class Node(Membership):
     def failed(self, url: str, now_s: float, *, was_busy: bool) -> None:
         """A call failed; `was_busy` if this server itself was too busy to say whose fault it is."""
         peer = self._peers.get(url)
-        if peer is not None:
+        if peer is not None and peer.is_calling:
             peer.failed(now_s, random=self._seed.random(), counts=not was_busy)
 
     # ---- inside --------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Peer:
         digest: how far it had come when it was last heard of; None before.
         failures: calls in a row that have failed.
         has_left: it has said that it ends.
+        left_at: when it said so.
         is_calling: whether a call is under way.
         kind: what the last call was for.
         due: what is to be called for as soon as that is possible.
@@ -63,6 +64,7 @@ class Peer:
     digest: Mapping[str, Position] | None = field(default=None, repr=False)
     failures: int = 0
     has_left: bool = False
+    left_at: float = float("-inf")
     is_calling: bool = False
     kind: Kind = "exchange"
     due: Kind | None = None
@@ -115,6 +117,7 @@ class Peer:
             self.exchanged_at = now_s
         if message.kind == "goodbye":
             self.has_left, self.failures, self.caught_up_at = True, 0, None
+            self.left_at = now_s
             self.retry_at = now_s + BACKOFF_MAX_S
         elif is_call:
             self.has_left = False
@@ -129,7 +132,8 @@ class Peer:
         took_s = now_s - self.called_at
         before = took_s if self.latency_s is None else self.latency_s
         self.latency_s = before + _LATENCY_WEIGHT * (took_s - before)
-        self.is_calling, self.has_left = False, False
+        self.is_calling = False
+        self.has_left &= self.called_at <= self.left_at  # what it said before it left is no return
         self.failures, self.retry_at, self.heard_at = 0, now_s, now_s
 
     def failed(self, now_s: float, *, random: float, counts: bool) -> None:

@@ -37,8 +37,8 @@ EXCHANGE_ROUTE = "/mesh/exchange"
 
 _logger = logging.getLogger("reality.mesh")
 
-# What commas and the members of pages take, beside their entries.
-_SPARE_BYTES = 2_048
+# What the last page takes, beside its entries: names of 512 bytes, 64 positions.
+_SPARE_BYTES = 4_096
 # How long a server that starts waits for what its peers know.
 JOIN_S = 10.0
 # A clock of this process that is so late was kept from running: calls that failed meanwhile say
@@ -146,10 +146,10 @@ class Runner:
             ProtocolError: it claims what cannot be.
         """
         self.asked += 1
-        taken = await self._take(message, url="")
+        await self._take(message, url="")
         kind: Kind = "exchange" if message.kind == "exchange" else "push"
         answer = await self._message(kind, to_run=message.run)
-        if message.kind != "exchange" or message.server_id in taken.removed:
+        if message.kind != "exchange":
             return answer
         pages, more = await self._state.pages(message, bytes_max=_room(answer))
         return msgspec.structs.replace(answer, pages=pages, more=more)

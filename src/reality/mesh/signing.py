@@ -252,6 +252,6 @@ def _sign(key: bytes, text: bytes) -> str:
 
 def _is_right(keys: Sequence[bytes], text: bytes, signature: str) -> bool:
     """Whether one of the keys made one of the signatures; as quickly whichever it was, or none."""
-    given = [each.strip() for each in signature.encode("utf-8", "replace").split(b",")]
+    given = [each.strip() for each in signature.encode("utf-8", "replace").split(b",", 8)[:8]]
     made = [_sign(key, text).encode() for key in keys]
     return any([hmac.compare_digest(one, other) for one in made for other in given])  # noqa: C419

@@ -14,15 +14,15 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from reality.accelerators.base import Accelerator, Channel, Hint, decode_hint, encode_hint
 from reality.core.backoff import ceiling
-from reality.errors import AcceleratorUnavailable, RealityError
+from reality.errors import AcceleratorUnavailable
 from reality.server.loop_thread import LoopThread
 from reality.server.owed import Owed
 from reality.storage.process import renew_after_fork
@@ -58,6 +58,7 @@ class AcceleratorStats:
     """What an accelerator has done.
 
     Attributes:
+        kind: what it is, in one word.
         name: what it is called in logs.
         is_connected: whether the channel stands, as far as is known.
         sent: hints that were published.
@@ -67,6 +68,7 @@ class AcceleratorStats:
         ignored: messages on the channel that were no hints.
     """
 
+    kind: str
     name: str
     is_connected: bool
     sent: int
@@ -97,7 +99,7 @@ class Acceleration:
         self._work: asyncio.Task[None] | None = None
         self._after_fork()
         renew_after_fork(self, Acceleration._after_fork)
-        self._thread = _Thread("reality-accelerator")
+        self._thread = LoopThread("reality-accelerator")
 
     def _after_fork(self) -> None:
         """In a child: the parent's channel is left alone, and what it owed is its own business."""
@@ -110,7 +112,6 @@ class Acceleration:
         self._work = self._channel = None
         self._sent = self._received = self._dropped = self._connects = self._ignored = 0
         self._failures = 0
-        self._heard_at = 0.0
         self._complained_at = float("-inf")
 
     def start(self) -> None:
@@ -119,7 +120,7 @@ class Acceleration:
             if self._is_started:
                 return
             try:
-                self._thread.begin(self._begin())
+                self._thread.spawn(self._begin())
             except RuntimeError as error:  # no more threads
                 self._complain(error)
                 return
@@ -132,7 +133,7 @@ class Acceleration:
         if not self._is_started:
             self.start()
         elif is_first:
-            self._thread.soon(lambda: self._news.set())
+            self._thread.soon(self._rouse)
 
     async def stop(self) -> None:
         """Tell what is owed, if that is quickly done, and disconnect. `start` begins again."""
@@ -145,12 +146,13 @@ class Acceleration:
     def farewell(self) -> None:
         """The process ends without having stopped the server: tell what is owed, for a moment."""
         if self._is_started and self._owed.is_pending:
-            with suppress(RealityError, TimeoutError):
+            with suppress(TimeoutError):
                 self._thread.block_on(self._tell_all(), timeout_s=_PUBLISH_S)
 
     def stats(self) -> AcceleratorStats:
         """What was done, and whether the channel stands."""
         return AcceleratorStats(
+            kind=self._accelerator.kind,
             name=self._accelerator.name,
             is_connected=self._channel is not None,
             sent=self._sent,
@@ -182,6 +184,9 @@ class Acceleration:
             self._told.clear()
             await self._told.wait()
 
+    def _rouse(self) -> None:
+        self._news.set()
+
     async def _keep_connected(self) -> None:
         while self._work is not None:
             try:
@@ -200,11 +205,8 @@ class Acceleration:
         self._channel = channel
         self._connects += 1
         self._heard_at = time.monotonic()
-        tasks = {
-            asyncio.create_task(self._receive(channel)),
-            asyncio.create_task(self._publish(channel)),
-            asyncio.create_task(self._show_life(channel)),
-        }
+        work = (self._receive, self._publish, self._show_life)
+        tasks = {asyncio.create_task(each(channel)) for each in work}
         try:
             if self._work is None:
                 return  # stopped, but the driver has lost the cancellation
@@ -271,12 +273,6 @@ class Acceleration:
             self._complained_at = now
             words = str(error) or f"{self._accelerator.name} does not answer"
             _logger.warning("working without hints for now: %s", words)
-
-
-class _Thread(LoopThread):
-    def begin(self, call: Coroutine[Any, Any, object]) -> None:
-        """Have a coroutine run in the thread; does not wait."""
-        asyncio.run_coroutine_threadsafe(call, self._running(call))
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

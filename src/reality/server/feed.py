@@ -164,13 +164,13 @@ class Feed:
     async def _run(self) -> None:
         while not self._is_stopped:
             await self._pause()
+            self._roused.clear()
             try:
                 await self.look()
             except StorageError:
                 continue  # said already, and known to the state
 
     async def _pause(self) -> None:
-        self._roused.clear()
         if self._failures:
             longest = ceiling(self._failures - 1, base=_RETRY_BASE_S, cap=_RETRY_MAX_S)
             pause = longest * (1 + random.random()) / 2

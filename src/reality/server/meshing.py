@@ -6,6 +6,7 @@ loop is busy. It is started at the first use in a process, so never before a for
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import threading
@@ -35,7 +36,7 @@ from reality.mesh.signing import Signer, Verifier
 from reality.server.loop_thread import LoopThread
 from reality.server.sharing import Sharing, logger
 from reality.server.state import State
-from reality.storage.memory import draw_nonce, wall_clock_ms
+from reality.storage.memory import wall_clock_ms
 from reality.storage.process import renew_after_fork
 
 Result = TypeVar("Result")
@@ -163,7 +164,7 @@ class ServerMesh:
         self._is_stopped = True
         runner, self._runner = self._runner, None
         if runner is not None:
-            await self._thread.call(runner.stop(farewell=True))
+            await self._thread.call(self._end(runner))
             self._thread.stop()
 
     def touched(self) -> None:
@@ -267,8 +268,6 @@ class ServerMesh:
             NotReady: the server was stopped.
             StorageError: the store failed.
         """
-        if self._is_stopped:
-            raise NotReady(f"the server {self._server_id} was stopped: call it later")
         try:
             return await self._call(lambda runner: self._answer(runner, route, body))
         except ProtocolError as error:
@@ -295,14 +294,34 @@ class ServerMesh:
         """Have something done by the runner, in its thread."""
 
         async def call() -> Result:
-            return await act(await self._started())
+            task = asyncio.current_task()
+            assert task is not None, "it runs in the thread's loop"
+            self._calls.add(task)
+            try:
+                return await act(await self._started())
+            except asyncio.CancelledError:  # by `_end`, and by nobody else
+                raise self._stopped() from None
+            finally:
+                self._calls.discard(task)
 
+        if self._is_stopped:
+            raise self._stopped()
         return await self._thread.call(call())
 
+    async def _end(self, runner: Runner) -> None:
+        """Stop, and leave nobody waiting for what will not come any more."""
+        await runner.stop(farewell=True)
+        for task in self._calls:
+            task.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+
+    def _stopped(self) -> NotReady:
+        return NotReady(f"the server {self._server_id} was stopped: ask another, or later")
+
     async def _started(self) -> Runner:
+        if self._runner is None and self._is_stopped:
+            raise self._stopped()
         if self._runner is None:
-            run = f"{self._server_id}~{draw_nonce()}"
-            self._sharing.run = run
             seed = random.Random(secrets.randbits(64))
             config = self._config
             node = Node(self._server_id, self._urls, timing=config.timing, seed=seed)
@@ -362,6 +381,7 @@ class ServerMesh:
     def _after_fork(self) -> None:
         """In a child: another run, whose peers have yet to hear of it."""
         self._runner = None
+        self._calls: set[asyncio.Task[Any]] = set()
         self._verifying = threading.Lock()
         self._verifier = Verifier(self._config.secrets)
         self._unknown: dict[str, float] = {}

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import random
-import re
-import secrets
-import socket
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from inspect import iscoroutinefunction
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
 from reality.core.codec import check_count, check_hash, sync_request
-from reality.core.cursor import is_server_id
 from reality.core.graph import Node
 from reality.core.keys import check_name, is_pattern
-from reality.core.limits import CURSOR_BYTES_MAX, SERVER_ID_CHARS_MAX, Limits
+from reality.core.limits import CURSOR_BYTES_MAX, Limits
 from reality.core.messages import ChangedNode, MeshInfo, SyncRequest, SyncResponse, VersionsResponse
-from reality.core.tokens import check_token
 from reality.core.waiters import concerns
 from reality.errors import InvalidKey, NotReady
 from reality.server.access import Authorizer, Cors
-from reality.server.state import MemoryState, State
+from reality.server.parts import (
+    acceleration_by,
+    check_options,
+    checked_server_id,
+    mesh_of,
+    state_on,
+)
+from reality.server.state import MemoryState
 from reality.server.stats import Stats
-from reality.server.store_state import StoreState
 from reality.server.workers import (
     SoleWorker,
     check_sole_worker,
@@ -36,13 +36,12 @@ from reality.server.workers import (
 )
 from reality.storage.base import BlockingStorage, Storage
 from reality.storage.memory import MemoryStorage, wall_clock_ms
-from reality.storage.opening import shared_storage
 
 if TYPE_CHECKING:
+    from reality.accelerators.base import Accelerator
     from reality.http.types import ASGIApplication
     from reality.mesh import Mesh
     from reality.server.blocking import BlockingServer
-    from reality.server.meshing import ServerMesh
 
 # A wait that the server cuts short ends at random within its last tenth, so that clients that came
 # together do not come back together.
@@ -60,6 +59,7 @@ class RealityServer:
             opened before the first use.
         mesh: the other servers that it exchanges with; without it, it is alone, or has a store in
             common with them.
+        accelerator: a channel on which servers tell each other to look sooner than they would.
         token: the credential for invalidating over HTTP; without one that is off.
         authorizer: decides who may see which keys; without one everybody may see all.
         cors: origins of other pages that may call, or a `Cors`.
@@ -76,45 +76,26 @@ class RealityServer:
         *,
         storage: MemoryStorage | Storage | BlockingStorage | str | None = None,
         mesh: Mesh | None = None,
+        accelerator: Accelerator | None = None,
         token: str | None = None,
         authorizer: Authorizer | None = None,
         cors: Cors | Sequence[str] | None = None,
         base_path: str = "/reality",
         limits: Limits | None = None,
     ) -> None:
-        self.server_id = _default_server_id() if server_id is None else server_id
-        if not isinstance(self.server_id, str) or not is_server_id(self.server_id):
-            raise ValueError(
-                f"server_id {self.server_id!r} must be 1 to {SERVER_ID_CHARS_MAX} letters, digits, "
-                "dots, underscores and dashes"
-            )
-        if not isinstance(base_path, str) or (
-            base_path and (not base_path.startswith("/") or base_path.endswith("/"))
-        ):
-            raise ValueError(f"base_path {base_path!r} must start with '/' and not end with it")
-        if token is not None:
-            check_token(token)
-        _check_types(limits=(limits, Limits))
-        if mesh is not None and not hasattr(mesh, "timing"):
-            raise ValueError(f"mesh must be a Mesh, got {mesh!r}")
-        if authorizer is not None and not iscoroutinefunction(
-            getattr(authorizer, "may_read", None)
-        ):
-            raise ValueError("the authorizer must have a method `async def may_read`")
+        check_options(base_path=base_path, token=token, limits=limits, authorizer=authorizer)
+        self.server_id = checked_server_id(server_id)
         self.limits = limits or Limits()
         self.token = token
         self.authorizer = authorizer
         self.cors = cors if isinstance(cors, Cors) or cors is None else Cors(cors)
         self.base_path = base_path
-        self._state = _state(self.server_id, storage, self.limits)
+        self._state = state_on(storage, self.server_id, self.limits)
         self._has_own_nodes = isinstance(self._state, MemoryState)
         self._ready = self._holds = True
-        self.mesh: ServerMesh | None = None
-        if mesh is not None:
-            from reality.server.meshing import ServerMesh
-
-            self.mesh = ServerMesh(self.server_id, mesh, self._state, self.limits)
-            self._state.after_touch = self.mesh.touched
+        self.mesh = mesh_of(mesh, self.server_id, self._state, self.limits)
+        self._acceleration = acceleration_by(accelerator, self._state, self.mesh)
+        self._state.after_touch = self._after_touch
 
     # ---- clients ask ---------------------------------------------------------------------------
 
@@ -223,6 +204,8 @@ class RealityServer:
             await claim_at_start()
         self._ready = self._holds = True
         await self._state.start()
+        if self._acceleration is not None:
+            self._acceleration.start()
         if self.mesh is not None:
             await self.mesh.start()
 
@@ -235,6 +218,8 @@ class RealityServer:
         if self.mesh is not None:
             await self.mesh.stop()
         await self._state.stop()
+        if self._acceleration is not None:
+            await self._acceleration.stop()
 
     def end_waits(self) -> None:
         """Answer every held sync now, and hold none until `start`; may be called anywhere."""
@@ -305,10 +290,21 @@ class RealityServer:
 
     def stats(self) -> Stats:
         """What the server has done and holds."""
-        stats = self._state.stats()
-        return stats if self.mesh is None else replace(stats, mesh=self.mesh.stats())
+        return replace(
+            self._state.stats(),
+            mesh=None if self.mesh is None else self.mesh.stats(),
+            accelerator=None if self._acceleration is None else self._acceleration.stats(),
+        )
 
     # ---- inside --------------------------------------------------------------------------------
+
+    def _after_touch(self, is_own: bool) -> None:
+        """The own origin has moved on: tell other servers. Called under the state's lock."""
+        if self.mesh is not None:
+            self.mesh.touched()
+        graph = self._state.graph
+        if self._acceleration is not None and is_own and graph is not None:
+            self._acceleration.touched(graph.own_origin, graph.own_position.sequence)
 
     async def _response(
         self, request: SyncRequest, hidden: Collection[str], *, spread_ms: int = 0
@@ -318,6 +314,8 @@ class RealityServer:
             cursor = ""  # as one that cannot be parsed: `reset`
         if self.mesh is not None:
             await self.mesh.ready_for(cursor)
+        if self._acceleration is not None:
+            self._acceleration.start()
         answer, position = await self._state.answer(request.known, cursor, hidden)
         return SyncResponse(
             changed={
@@ -388,26 +386,5 @@ class RealityServer:
         return (await self._touch([key], hash=hash, deleted=deleted))[key]
 
 
-def _check_types(**arguments: tuple[object, type]) -> None:
-    for name, (value, kind) in arguments.items():
-        if value is not None and not isinstance(value, kind):
-            raise ValueError(f"{name} must be a {kind.__name__}, got {value!r}")
-
-
-def _state(
-    server_id: str, storage: MemoryStorage | Storage | BlockingStorage | str | None, limits: Limits
-) -> State:
-    if storage is None or storage == "memory://":
-        storage = MemoryStorage()
-    if isinstance(storage, MemoryStorage):
-        return MemoryState(server_id, storage, limits)
-    return StoreState(server_id, shared_storage(storage), limits)
-
-
 def _versions(nodes: Mapping[str, Node]) -> dict[str, int]:
     return {key: node.version for key, node in nodes.items()}
-
-
-def _default_server_id() -> str:
-    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[: SERVER_ID_CHARS_MAX - 9]
-    return f"{host}-{secrets.token_hex(4)}"

@@ -12,7 +12,7 @@ import time
 from typing import NamedTuple
 
 from reality.core.cursor import Position, gone_origin, is_durable
-from reality.core.delta import Delta, Mark
+from reality.core.delta import Mark
 from reality.core.graph import Graph
 from reality.core.limits import Limits
 from reality.core.replica import Generation
@@ -24,6 +24,7 @@ from reality.mesh.messages import (
     Partial,
     delta_of,
     digest_of,
+    encode,
     generation_of,
     page_of,
 )
@@ -56,7 +57,6 @@ class Sharing:
         self._server_id = server_id
         self._state = state
         self._limits = limits
-        self.run = ""
         self._sources: dict[str, _Source] = {}
         self._renewed_at_s = float("-inf")
         self._complaints = Complaints(logger)
@@ -69,10 +69,9 @@ class Sharing:
         await self._state.opened()
         with self._state.lock:
             graph = self._graph()
-            # A run is a process; what it keeps in memory alone is known under its name.
-            is_own = not is_durable(graph.own_origin)
-            run = graph.own_origin if is_own else self.run
-            return Summary(run, graph.own_origin, graph.generation, graph.register, graph.digest)
+            return Summary(
+                self._state.run, graph.own_origin, graph.generation, graph.register, graph.digest
+            )
 
     async def take(self, message: Exchange) -> Taken:
         """See `Replicated`."""
@@ -109,8 +108,9 @@ class Sharing:
             delta = await self._state.page(origin, since, begins, bytes_max=left)
             if delta is None:
                 continue
-            found.append(page_of(delta))
-            left -= _bytes_of(delta)
+            page = page_of(delta)
+            found.append(page)
+            left -= len(encode(page)) + 1
             if not delta.last:
                 return found, True
         return found, False
@@ -261,7 +261,10 @@ class Sharing:
             graph = self._graph()
             if generation_of(message) != graph.generation:
                 return []
+            is_removed = graph.holds(gone_origin(self._server_id))
             for origin, held in graph.digest.items():
+                if is_removed and origin == graph.own_origin and held.sequence == 0:
+                    continue  # a run that may do nothing is nobody's news
                 is_shared = origin == message.origin  # its own, or its store's
                 if is_shared or origin in message.skip or only not in (None, origin):
                     continue
@@ -300,8 +303,3 @@ class Sharing:
 
 def _server_id(gone: str) -> str:
     return gone.removesuffix("!gone")
-
-
-def _bytes_of(delta: Delta) -> int:
-    """About how much of a message a page has taken."""
-    return 256 + sum(len(each.name.encode()) + len(each.hash) + 64 for each in delta.touched)

@@ -39,8 +39,9 @@ class State(ABC):
         self._limits = limits
         self._made_ms = wall_clock_ms()
         self._syncs = self._invalidations = self._woken = 0
-        # Called, under the lock, when the own origin has moved on. Must be quick.
-        self.after_touch: Callable[[], None] = _nothing
+        # Called, under the lock, when the own origin has moved on; with True, because of a touch by
+        # this very server. Must be quick.
+        self.after_touch: Callable[[bool], None] = _nothing
         self._after_fork()
         renew_after_fork(self, lambda state: state._after_fork())  # noqa: SLF001  # a subclass's
 
@@ -106,6 +107,17 @@ class State(ABC):
 
         Raises:
             StorageError: the store failed.
+        """
+
+    @property
+    @abstractmethod
+    def run(self) -> str:
+        """The run of this server, `server_id~nonce`: another in each process."""
+
+    def look_soon(self, *, is_doubtful: bool = False) -> None:  # noqa: B027  # memory needs none
+        """Look at the store before it is time; may be called from any thread.
+
+        With `is_doubtful`, something may have been missed: the next answer looks first.
         """
 
     @abstractmethod
@@ -230,7 +242,7 @@ class MemoryState(State):
             graph = self._storage.graph
             # A store that was just filled and renewed has forgotten the keys, not their versions.
             nodes = nodes_of(graph, names)
-            self.after_touch()
+            self.after_touch(True)
         if renewed:
             _logger.warning(
                 "the memory store of %s passed its limit of nodes and starts anew as %s; all "
@@ -262,6 +274,12 @@ class MemoryState(State):
             )
 
     # ---- for other servers ---------------------------------------------------------------------
+
+    @property
+    def run(self) -> str:
+        """See `State`: what is kept in memory alone is known under its name."""
+        with self._lock:
+            return self._storage.graph.own_origin
 
     async def opened(self) -> Graph:
         """See `State`."""
@@ -308,7 +326,7 @@ class MemoryState(State):
         """See `State`."""
 
 
-def _nothing() -> None:
+def _nothing(is_own: bool) -> None:
     """What happens after a touch where nobody else is to be told."""
 
 

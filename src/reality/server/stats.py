@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reality.server.acceleration import AcceleratorStats
     from reality.server.meshing import MeshStats
 
 
@@ -27,6 +28,7 @@ class Stats:
         invalidations: batches recorded.
         woken: held syncs that touches have ended.
         mesh: what it has done among other servers; None if it is alone.
+        accelerator: what its accelerator has done; None if it has none.
     """
 
     server_id: str
@@ -42,3 +44,4 @@ class Stats:
     invalidations: int
     woken: int
     mesh: MeshStats | None = None
+    accelerator: AcceleratorStats | None = None

@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakSet
 
-from reality.accelerators.base import Accelerator, Hint
 from reality.core.changelog import Appended, Batch, Changes
 from reality.core.cursor import Position
 from reality.core.delta import Delta, Mark
@@ -33,14 +32,13 @@ from reality.errors import (
     StorageError,
     StorageUnavailable,
 )
-from reality.server.acceleration import Acceleration
 from reality.server.feed import Feed
 from reality.server.holding import Ticket
 from reality.server.loop_thread import LoopThread
 from reality.server.state import PAGE_NAMES_MAX, State, nodes_of
 from reality.server.writer import Writer
 from reality.storage.base import Storage
-from reality.storage.memory import wall_clock_ms
+from reality.storage.memory import draw_nonce, wall_clock_ms
 
 Result = TypeVar("Result")
 
@@ -60,7 +58,6 @@ class StoreState(State):
         self._graph: StoreGraph | None = None
         self._told = Told()
         self._work: tuple[Feed, Writer] | None = None
-        self._acceleration: Acceleration | None = None
         self._failure: StorageError | None = None
         self._write_failure: StorageError | None = None
         self._fresh_until = float("-inf")
@@ -151,8 +148,6 @@ class StoreState(State):
         if self._work is not None:
             await self._thread.call(self._close())
             self._thread.stop()
-        if self._acceleration is not None:
-            await self._acceleration.stop()
 
     def farewell(self) -> None:
         """The process ends without having stopped the server: record and close what there is."""
@@ -175,29 +170,21 @@ class StoreState(State):
             self._thread.soon(work[0].rouse)
         return ticket
 
-    # ---- hints of other servers, which only make it faster --------------------------------------
+    # ---- for other servers ---------------------------------------------------------------------
 
-    def accelerate(self, accelerator: Accelerator, run: Callable[[], str]) -> None:
-        """Send and take hints, from the first use on; `run` is this server's, as it is then."""
-        self._acceleration = Acceleration(accelerator, self, run=run)
+    @property
+    def run(self) -> str:
+        """See `State`."""
+        return self._run
 
-    def hinted(self, hint: Hint) -> None:  # noqa: ARG002  # wherever it comes from
-        """See `Target`."""
-        self.look_soon()
-
-    def recheck(self) -> None:
-        """See `Target`. The next answer looks first."""
-        with self._lock:
-            self._fresh_until = float("-inf")
-        self.look_soon()
-
-    def look_soon(self) -> None:
-        """Look at the store before it is time; may be called from any thread."""
+    def look_soon(self, *, is_doubtful: bool = False) -> None:
+        """See `State`."""
+        if is_doubtful:
+            with self._lock:
+                self._fresh_until = float("-inf")
         work = self._work
         if work is not None:
             self._thread.soon(work[0].rouse)
-
-    # ---- for other servers ---------------------------------------------------------------------
 
     async def opened(self) -> StoreGraph:
         """See `State`."""
@@ -271,7 +258,7 @@ class StoreState(State):
                 if self._is_exchanged and before.own_origin != graph.own_origin:
                     graph.forget_others(graph.generation.next(graph.own_origin))
             self.took_in(None)
-            self.after_touch()
+            self.after_touch(False)
 
     def follow(self, graph: StoreGraph, changes: Changes, held: Position) -> Verdict:
         """Take in what the feed has read, if it fits, and wake whom it concerns."""
@@ -280,7 +267,7 @@ class StoreState(State):
                 return Verdict.FITS  # replaced meanwhile by one that is newer
             verdict = graph.judge(changes, held)
             if verdict is Verdict.FITS:
-                self._wake(graph, graph.follow(changes))
+                self._wake(graph, graph.follow(changes), is_own=False)
             return verdict
 
     def extend(self, appended: Appended, began: float) -> bool:
@@ -290,9 +277,6 @@ class StoreState(State):
         """
         with self._lock:
             self._invalidations += len(appended.batches)
-            if self._acceleration is not None:
-                head = appended.head
-                self._acceleration.touched(head.origin, head.position.sequence)
             if self._write_failure is not None:
                 self._write_failure = None
                 _logger.warning("%s can be written again", self._storage.name)
@@ -300,7 +284,7 @@ class StoreState(State):
             names = None if graph is None else graph.extend(appended)
             if graph is None or names is None:
                 return False
-            self._wake(graph, names)
+            self._wake(graph, names, is_own=True)
             self._fresh_until = max(self._fresh_until, began + self._storage.feed_interval_s)
             return True
 
@@ -335,11 +319,11 @@ class StoreState(State):
         self._asked = True
         return self._failure is None and time.monotonic() < self._fresh_until
 
-    def _wake(self, graph: StoreGraph, names: Collection[str]) -> None:
+    def _wake(self, graph: StoreGraph, names: Collection[str], *, is_own: bool) -> None:
         self.took_in(names)
         graph.drop_to(self._limits.nodes_max)
         if names:
-            self.after_touch()
+            self.after_touch(is_own)
 
     # ---- inside, in the store's thread ---------------------------------------------------------
 
@@ -437,8 +421,6 @@ class StoreState(State):
             _open_states.add(self)
             feed = Feed(self._storage, self)
             self._work = (feed, Writer(self._storage, self, feed, self._limits))
-            if self._acceleration is not None:
-                self._acceleration.start()
         return self._work
 
     async def _close(self) -> None:
@@ -455,6 +437,7 @@ class StoreState(State):
     def _after_fork(self) -> None:
         """In a child: the parent's connections, tasks and thread are not here."""
         super()._after_fork()
+        self._run = f"{self._server_id}~{draw_nonce()}"
         self._work = None
         if self._graph is not None:
             self._told = self._graph.told

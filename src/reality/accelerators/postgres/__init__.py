@@ -45,6 +45,8 @@ class PostgresAccelerator:
         MissingDependency: the driver that it names is not installed.
     """
 
+    kind = "postgresql"
+
     def __init__(self, dsn: str, channel: str = "reality_updates") -> None:
         if not isinstance(channel, str) or _CHANNEL.fullmatch(channel) is None:
             raise ValueError(
