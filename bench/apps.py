@@ -26,7 +26,7 @@ application = _server.asgi()
 async def observed(scope: Scope, receive: Receive, send: Send) -> None:
     """Reality, and at `/waiters` how many syncs it holds."""
     if scope.get("path") == WAITERS_PATH:
-        await _answer(send, b"%d" % _server.stats().waiters)
+        await answer(send, b"%d" % _server.stats().waiters)
     else:
         await application(scope, receive, send)
 
@@ -36,10 +36,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _live(receive, send)
     else:
-        await _answer(send, (await receive())["body"])
+        await answer(send, (await receive())["body"])
 
 
-async def _answer(send: Send, body: bytes) -> None:
+async def answer(send: Send, body: bytes) -> None:
+    """Send a body of JSON."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
     await send(start)

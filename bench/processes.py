@@ -104,6 +104,17 @@ def memory_bytes(process_id: int) -> int:
     return int(_of_process(process_id, "statm").split()[1]) * _PAGE_BYTES
 
 
+def memory_peak_bytes(process_id: int) -> int:
+    """The most resident memory that a process has had, its children left out.
+
+    Raises:
+        CannotMeasure: this is not Linux.
+    """
+    lines = _of_process(process_id, "status").splitlines()
+    (peak,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
+
+
 def allow_open_files(count: int) -> None:
     """Raise the soft limit of open files, for this process and its children.
 

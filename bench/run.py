@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench import footprint, http_load, store_memory, stores, waiters, wakeups, warm_syncs
+from bench import footprint, http_load, mesh, store_memory, stores, waiters, wakeups, warm_syncs
 from bench.report import CannotMeasure, Table, machine, machine_line
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[..., list[Table]]] = {
     "wakeups": wakeups.measure,
     "warm_syncs": warm_syncs.measure,
     "store_memory": store_memory.measure,
+    "mesh": mesh.measure,
 }
 
 

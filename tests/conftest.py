@@ -56,6 +56,5 @@ def _starts_programs(module: ModuleType) -> bool:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of whoever runs the tests are not theirs."""
-    monkeypatch.delenv("REALITY_URL", raising=False)
-    monkeypatch.delenv("REALITY_TOKEN", raising=False)
-    monkeypatch.delenv("REALITY_STORE", raising=False)
+    for name in ("URL", "TOKEN", "STORE", "MESH_SECRET", "ACCELERATOR"):
+        monkeypatch.delenv(f"REALITY_{name}", raising=False)

@@ -46,10 +46,16 @@ async def open_streams(
 
 
 class Caller:
-    """One client's connections: at most one to each server, kept until a call fails."""
+    """One client's connections: at most one to each server, kept until a call fails.
 
-    def __init__(self, network: Network) -> None:
+    Args:
+        network: where servers and clients are.
+        oddities: gets what no server should answer, whatever goes wrong around it.
+    """
+
+    def __init__(self, network: Network, oddities: list[str]) -> None:
         self._network = network
+        self._oddities = oddities
         self._connections: dict[int, Connection] = {}
 
     async def post(self, server: int, path: str, message: Any, *, timeout_s: float) -> Any:
@@ -89,5 +95,8 @@ class Caller:
                 await connection.close(is_abrupt=True)
         self._connections[server] = connection
         if answer.status != 200:
-            raise CallFailed(f"{answer.status} {answer.body[:300]!r}")
+            failure = f"{answer.status} {answer.body[:300]!r}"
+            if answer.status != 503:
+                self._oddities.append(f"server {server} answered {method} {path} with {failure}")
+            raise CallFailed(failure)
         return answer

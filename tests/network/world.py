@@ -115,9 +115,13 @@ class World:
         kind: `mesh`, memory stores that exchange state; or `store`, one SQLite file for all.
         folder: for the file of the store or of the secret.
         seed: of what the proxies do by chance.
+
+    Attributes:
+        oddities: what servers answered and never should.
     """
 
     def __init__(self, kind: str, folder: Path, seed: int) -> None:
+        self.oddities: list[str] = []
         self._kind = kind
         self._folder = folder
         self._draw = random.Random(seed)
@@ -144,7 +148,7 @@ class World:
 
     def caller(self) -> Caller:
         """A new way to the servers; whoever asks for it closes it."""
-        return Caller(self.network)
+        return Caller(self.network, self.oddities)
 
     async def until_ready(self, number: int) -> None:
         """Wait until a server says that it answers syncs."""

@@ -81,7 +81,7 @@ class StoreGroup(Group):
         server = self._make(host, storage=link)
         state = server._state
         assert isinstance(state, StoreState)
-        state._thread = HostThread(host)  # type: ignore[assignment]
+        state._thread = HostThread(host, self.random)  # type: ignore[assignment]
         return server
 
     def fork(self, parent: RealityServer, host: Host) -> RealityServer:

@@ -96,8 +96,9 @@ class Oracle:
         await asyncio.sleep(_EXCHANGE_S)
         clients = self._world.clients
         for client in clients:
-            while await client.sync() is None:
-                await asyncio.sleep(_LOOK_S)
+            async with asyncio.timeout(_CORRECT_MAX_S):
+                while await client.sync() is None:
+                    await asyncio.sleep(_LOOK_S)
         await self._wait_for("I1: clients with the right data", self._stale, _CORRECT_MAX_S)
         await self._check_quiet()
         await self._check_alike()

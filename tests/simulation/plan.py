@@ -27,7 +27,10 @@ SERVERS_MAX = 5
 # Shorter than by default, so that what is left over from faults ends soon.
 WAIT_S_MAX = 8.0
 TIMEOUT_S_MAX = 5.0
-SPAN_S_PER_STEP = 0.5
+# Things happen in bursts: half of the steps follow upon another at once.
+_PAUSES = 0.5
+_PAUSE_S_MAX = 1.5
+_BURST_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,15 @@ class Setting:
         group: how the servers are joined; see `GROUPS`.
         servers: how many there are at first.
         nodes_max: how many nodes each keeps in memory.
+        has_clocks: whether their wall clocks go on while they are down; if not, every run of theirs
+            begins at the same time, and versions of one run are those of another.
         clients: all there will be.
     """
 
     group: str
     servers: int
     nodes_max: int
+    has_clocks: bool
     clients: tuple[ClientSetting, ...]
 
 
@@ -102,12 +108,11 @@ def draw(seed: int, steps: int, groups: Sequence[str] = GROUPS) -> Plan:
     setting = _setting(random, group)
     makers = _MAKERS | _OF_GROUP[setting.group]
     whats = random.choices(list(makers), [weight for weight, _ in makers.values()], k=steps)
-    span_s = steps * SPAN_S_PER_STEP
-    times = sorted(round(random.uniform(0.5, span_s), 3) for _ in range(steps))
-    drawn = [
-        Step(number, at_s, what, makers[what][1](random))
-        for number, (at_s, what) in enumerate(zip(times, whats, strict=True))
-    ]
+    drawn = []
+    at_s = 0.5
+    for number, what in enumerate(whats):
+        at_s += random.uniform(0, _PAUSE_S_MAX if random.random() < _PAUSES else _BURST_S)
+        drawn.append(Step(number, round(at_s, 3), what, makers[what][1](random)))
     return Plan(seed, setting, tuple(drawn))
 
 
@@ -145,6 +150,7 @@ def _setting(random: Random, group: str) -> Setting:
         group=group,
         servers=1 if group == "memory" else random.randint(2, 4),
         nodes_max=random.choice([1_000, 1_000, 4, 8]),
+        has_clocks=random.random() < 0.6,
         clients=tuple(_client(random) for _ in range(random.randint(2, 4))),
     )
 

@@ -16,8 +16,9 @@ from tests.simulation.plan import Plan
 from tests.simulation.steps import carry_out
 from tests.simulation.world import World
 
-# Steps that take longer than this after faults have ended do not end at all.
+# In virtual seconds. Steps that take longer after faults have ended do not end at all.
 _ENDING_S = 120.0
+_RUN_S_MAX = 3_600.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def simulate(plan: Plan, *, is_verbose: bool = False) -> Outcome:
         oracle = Oracle(world)
         with oracle.watching_versions():
             try:
-                await _play(world)
-                await oracle.judge()
+                async with asyncio.timeout(_RUN_S_MAX):
+                    await _play(world)
+                    await oracle.judge()
             finally:
                 seconds = world.now_s
 

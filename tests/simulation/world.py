@@ -127,6 +127,8 @@ class World:
         if name in self.servers:
             return
         host = self.network.start(name)
+        if not self.plan.setting.has_clocks:
+            host.wall_offset_s = -self.now_s
         make = self.group
         server = make.server(host) if parent is None else make.fork(parent, host)
         self.servers[name] = server

@@ -57,7 +57,7 @@ class Mesh:
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         if isinstance(peers, str):
-            raise ValueError(f"peers must be a list of URLs, got {peers!r}: write [{peers!r}]")
+            raise ValueError("peers must be a list of URLs, got a single string: write [url]")
         if secret is None or not secret:
             raise ValueError(
                 "servers of a mesh need a secret that all of them know and nobody else: make one "

@@ -13,6 +13,7 @@ from reality.core.cursor import Position
 from reality.core.limits import MESH_MESSAGE_BYTES_MAX
 from reality.core.messages import Health
 from reality.core.replica import FIRST_GENERATION, Generation
+from reality.core.urls import shown_url
 from reality.errors import (
     MeshUnauthorized,
     NotReady,
@@ -319,12 +320,13 @@ class Runner:
             self._node.failed(call.url, _now_s(), was_busy=True)
             return
         self.failures += 1
+        shown = shown_url(call.url)
         self._node.failed(call.url, _now_s(), was_busy=self._late_at >= began)
         if isinstance(error, (RemoteError, ProtocolError, MeshUnauthorized)):
             self.refused += 1
-            self._complaints.say(call.url, "the peer %s cannot be used: %s", call.url, error)
+            self._complaints.say(call.url, "the peer %s cannot be used: %s", shown, error)
         else:
-            self._complaints.say(call.url, "the peer %s does not answer: %s", call.url, error)
+            self._complaints.say(call.url, "the peer %s does not answer: %s", shown, error)
 
     async def _part_from(self, url: str) -> None:
         for _ in range(_FAREWELL_ROUNDS):
@@ -333,9 +335,9 @@ class Runner:
             except RealityError as error:
                 _logger.debug("%s was not told the end of %s: %s", url, self._server_id, error)
                 return
-            origin = self._node.origin
-            final, told = answered.held[origin], answered.message.digest.get(origin, (0, 0))
-            if told[0] >= final.sequence:
+            here = await self._state.summary()
+            told = answered.message.digest.get(here.origin)
+            if told is not None and told[0] >= here.digest[here.origin].sequence:
                 return
 
     def _say_health(self) -> None:

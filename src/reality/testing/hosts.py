@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from random import Random
 from typing import Any, ParamSpec, TypeVar
 
 Result = TypeVar("Result")
@@ -132,15 +133,21 @@ current_host: ContextVar[Host | None] = ContextVar("current_host", default=None)
 class HostThread:
     """What `reality.server.loop_thread.LoopThread` is to a server, without a thread.
 
-    Everything runs in the running loop, as the host.
+    Everything runs in the running loop, as the host. Going over takes a moment, and so does coming
+    back, so that whatever can happen in between does, sooner or later.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, random: Random, *, hop_s: float = 0.002) -> None:
+        """`hop_s` is how long going over takes at most, in seconds."""
         self._host = host
+        self._random = random
+        self._hop_s = hop_s
 
     async def call(self, call: Coroutine[Any, Any, Result]) -> Result:
         """See `LoopThread.call`."""
-        return await asyncio.shield(self._host.spawn(call))
+        task = self._host.spawn(self._hopping(call))
+        task.add_done_callback(lambda _: call.close())  # if the host died before it began
+        return await asyncio.shield(task)
 
     def soon(self, act: Callable[[], object]) -> None:
         """See `LoopThread.soon`."""
@@ -159,3 +166,13 @@ class HostThread:
 
     def stop(self) -> None:
         """See `LoopThread.stop`."""
+
+    async def _hopping(self, call: Coroutine[Any, Any, Result]) -> Result:
+        await self._hop()
+        try:
+            return await call
+        finally:
+            await self._hop()
+
+    async def _hop(self) -> None:
+        await asyncio.sleep(self._random.uniform(0, self._hop_s))

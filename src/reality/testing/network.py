@@ -328,5 +328,8 @@ class HttpOverNetwork(httpx2.AsyncBaseTransport):
         except ConnectionError as error:
             raise httpx2.ReadError(str(error), request=request) from error
         return httpx2.Response(
-            answer.status, headers=list(answer.headers), content=answer.body, request=request
+            answer.status,
+            headers=list(answer.headers),
+            stream=httpx2.ByteStream(answer.body),
+            request=request,
         )
