@@ -25,7 +25,7 @@ help: ## this list
 demo: $(VENV) ## a small board for several people, served here; open it in two windows
 	@.venv/bin/reality demo --port $(PORT)
 
-test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (about 10 minutes)
+test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (about 12 minutes)
 	@$(RUN) pytest -n $(JOBS) --dist loadfile
 
 quick: $(VENV) ## the tests that start no server, browser or other program (under 40 seconds)
@@ -50,6 +50,7 @@ services: ## the Debian packages that some tests need; only what is missing (roo
 	has npm || missing="$$missing npm"; \
 	has wrk || missing="$$missing wrk"; \
 	has /usr/sbin/nats-server || has nats-server || missing="$$missing nats-server"; \
+	has ip || missing="$$missing iproute2"; \
 	has redis-server || missing="$$missing redis-server"; \
 	has /usr/sbin/mariadbd || has mariadbd || missing="$$missing mariadb-server"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \

@@ -191,9 +191,10 @@ class ServerMesh:
         """
         if self._is_stopped:
             return  # whoever was held until now is told what is known
+        self.check_ready()
         if not self.is_joined:
             await self.start()
-        self.check_ready()
+            self.check_ready()
         if cursor is not None and (wanted := self._seen_elsewhere(cursor)):
             await self._call(lambda runner: runner.catch_up(wanted, timeout_s=_CATCH_UP_S))
             self._note_unknown(wanted)

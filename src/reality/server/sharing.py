@@ -217,7 +217,7 @@ class Sharing:
         elif names:
             self._state.took_in(names)
         self._check_room(graph)
-        return learned
+        return learned and not self.trouble
 
     def _is_anothers(self, page: Page, run: str) -> bool:
         """Whether a page would begin anew what another peer is just sending."""

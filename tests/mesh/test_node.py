@@ -1,0 +1,442 @@
+"""`mesh.node`: whom a server calls, and when. Messages in, calls out; time is a number."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from reality.core.cursor import Position
+from reality.mesh.membership import Timing
+from reality.mesh.messages import Exchange
+from reality.mesh.node import Answered, Call, Node
+from tests.mesh.exchanging import exchange
+from tests.mesh.model import full_mesh, url_of
+
+A, B, C, D = map(url_of, "abcd")
+HELD = {"a~1": Position(0), "b~1": Position(0), "c~1": Position(0)}
+
+
+def node_of(*urls: str, seed: int = 1, **timing: float) -> Node:
+    """The node of a server `a` with these peers."""
+    node = Node("a", urls, timing=Timing(**timing), seed=random.Random(seed))
+    node.run = node.origin = "a~1"
+    return node
+
+
+def said_by(name: str, **members: Any) -> Exchange:
+    """What a server says that knows as much as `HELD`."""
+    digest = {origin: tuple(at) for origin, at in HELD.items()}
+    return exchange(name, **{"digest": digest, "url": url_of(name)} | members)
+
+
+def answer(
+    node: Node,
+    name: str,
+    now_s: float,
+    *,
+    url: str = "",
+    held: dict[str, Position] | None = None,
+    learned: bool = False,
+    sent_more: bool = False,
+    **members: Any,
+) -> list[Call]:
+    """Let the call of a peer be answered."""
+    message = said_by(name, **members)
+    url = url or url_of(name)
+    node.heard(message, now_s, url=url)
+    return node.answered(url, Answered(message, held or HELD, learned, sent_more), now_s)
+
+
+def met(*names: str, at_s: float = 0.0, **timing: float) -> Node:
+    """A node whose peers have all been reached; nothing is under way, and the gap is over."""
+    node = node_of(*map(url_of, names), **timing)
+    assert set(node.tick(at_s)) == {Call(url_of(name), "exchange") for name in names}
+    for name in names:
+        assert answer(node, name, at_s + 0.01) == []
+    return node
+
+
+def settled(node: Node, now_s: float) -> None:
+    """Let an exchange that falls due now come to its end."""
+    for url, _ in node.tick(now_s):
+        answer(node, url.split("/")[2], now_s)
+
+
+# ---- calls ---------------------------------------------------------------------------------------
+
+
+def test_all_peers_are_sought_at_once() -> None:
+    """A server that starts calls everybody, and asks for digests."""
+    node = node_of(B, C, D)
+
+    assert node.due_at() <= 0
+    assert node.tick(0.0) == [Call(each, "exchange") for each in (B, C, D)]
+    assert node.tick(0.0) == []
+
+
+def test_news_is_pushed_to_all_at_once() -> None:
+    """A touch makes one call to every healthy peer, without waiting for the clock."""
+    node = met("b", "c", "d")
+
+    assert node.touched(0.5) == [Call(each, "push") for each in (B, C, D)]
+
+
+def test_one_call_a_peer_at_a_time() -> None:
+    """What is touched while a call is under way goes with one call after it."""
+    node = met("b", "c")
+    assert len(node.touched(0.5)) == 2
+    for number in range(100):
+        assert node.touched(0.5 + number / 1_000) == []
+    assert answer(node, "b", 0.6) == [Call(B, "push")]
+    assert answer(node, "b", 0.7) == []
+    assert answer(node, "c", 0.8) == [Call(C, "push")]
+
+
+def test_pushes_to_a_peer_keep_a_gap() -> None:
+    """Two pushes to one peer are at least `push_gap_s` apart; what comes in between goes together."""
+    node = met("b", push_gap_s=0.1)
+    calls = []
+    for number in range(1_000):
+        now_s = 0.2 + number / 1_000
+        calls += [(now_s, call) for call in node.touched(now_s) + node.tick(now_s)]
+        if calls and calls[-1][0] == now_s:
+            calls += [(now_s, call) for call in answer(node, "b", now_s)]
+    starts = [at_s for at_s, _ in calls]
+
+    assert 8 <= len(calls) <= 12
+    assert all(after - before > 0.099 for before, after in zip(starts, starts[1:], strict=False))
+
+
+def test_a_push_that_is_due_is_made_when_the_gap_is_over() -> None:
+    """The clock is asked for when the gap ends, and not before."""
+    node = met("b", push_gap_s=0.1)
+    node.touched(0.5)
+    answer(node, "b", 0.51)
+    assert node.touched(0.52) == []
+    assert node.due_at() == pytest.approx(0.6)
+    assert node.tick(0.55) == []
+    assert node.tick(0.61) == [Call(B, "push")]
+
+
+def test_an_exchange_covers_a_push() -> None:
+    """Where both are due, one call of the greater kind is made."""
+    node = met("b")
+    node.touched(0.5)
+    node.hinted("b", 0.5)
+    node.touched(0.5)
+
+    assert answer(node, "b", 0.6) == [Call(B, "exchange")]
+    assert answer(node, "b", 0.7) == []
+
+
+def test_a_hint_asks_who_has_the_news() -> None:
+    """A hint that names a server makes an exchange with it; without a name, with all."""
+    node = met("b", "c")
+
+    assert node.hinted("b", 0.5) == [Call(B, "exchange")]
+    assert node.hinted("nobody", 0.5) == []
+    assert node.hinted("", 0.6) == [Call(C, "exchange")]
+
+
+def test_whoever_may_know_is_asked() -> None:
+    """Of origins that are lacking, the peers are asked that are known to have them."""
+    node = met("b", "c")
+    node.heard(said_by("c", digest={"x~1": (4, 0)}), 0.3)
+
+    assert node.may_know(["x~1", "y~1"]) == [C]
+    assert node.may_know(["y~1"]) == []
+    assert node.wanted([C, D], 0.5) == [Call(C, "exchange")]
+    assert node.are_calling([C])
+    assert not node.are_calling([B, D])
+
+
+# ---- the clock -----------------------------------------------------------------------------------
+
+
+def test_one_peer_is_asked_an_interval_with_jitter() -> None:
+    """Exchanges are an interval apart, up to a fifth longer or shorter, never in step."""
+    node = met("b", "c", "d")
+    settled(node, node.due_at())
+    gaps = []
+    before_s = node.due_at()
+    for _ in range(500):
+        now_s = node.due_at()
+        calls = node.tick(now_s)
+        assert [call.kind for call in calls] == ["exchange"]
+        answer(node, calls[0].url.split("/")[2], now_s + 0.001)
+        gaps.append(now_s - before_s)
+        before_s = now_s
+
+    assert min(gaps[1:]) >= 0.8
+    assert max(gaps) <= 1.2
+    assert 0.95 <= sum(gaps[1:]) / len(gaps[1:]) <= 1.05
+    assert len({round(gap, 3) for gap in gaps}) > 100
+
+
+def test_the_peer_that_waited_longest_is_asked() -> None:
+    """Each peer is asked once before one is asked again, in no fixed order at first."""
+    orders = set()
+    for seed in range(20):
+        node = node_of(B, C, D, seed=seed)
+        node.tick(0.0)
+        for name in "bcd":
+            answer(node, name, 0.01)
+        order = []
+        for _ in range(6):
+            now_s = node.due_at()
+            (call,) = node.tick(now_s)
+            order.append(call.url)
+            answer(node, call.url.split("/")[2], now_s + 0.001)
+        assert sorted(order[:3]) == [B, C, D]
+        assert order[:3] == order[3:]
+        orders.add(tuple(order[:3]))
+
+    assert len(orders) > 3
+
+
+def test_a_call_from_a_peer_counts_as_an_exchange() -> None:
+    """Whoever has just exchanged with this server need not be asked."""
+    node = met("b", "c")
+    node.heard(said_by("c"), 0.5)
+
+    assert node.tick(node.due_at()) == [Call(B, "exchange")]
+
+
+def test_who_learns_tells_soon() -> None:
+    """What an exchange has brought, and a peer lacks, is told on within a quarter of an interval."""
+    node = met("b", "c")
+    held = HELD | {"x~1": Position(1)}
+    settled(node, node.due_at())
+    before_s = node.due_at()
+    node.learned(held, before_s - 0.6)
+    soon_s = node.due_at()
+    assert before_s - 0.6 <= soon_s <= before_s - 0.35
+    (call,) = node.tick(soon_s)
+    assert call.kind == "exchange"
+    later_s = node.due_at()
+    node.learned(held, soon_s)  # once in that time
+    assert node.due_at() == later_s
+
+
+def test_what_all_know_is_not_told_on() -> None:
+    """An exchange that brings what every peer has already makes no further one."""
+    node = met("b", "c")
+    settled(node, node.due_at())
+    before_s = node.due_at()
+    node.learned(HELD, before_s - 0.6)
+
+    assert node.due_at() == before_s
+
+
+# ---- failures ------------------------------------------------------------------------------------
+
+
+def test_a_failing_peer_is_sought() -> None:
+    """A peer that fails is asked for its digest as soon as its back-off is over, again and again."""
+    node = met("b")
+    node.touched(0.5)
+    node.failed(B, 0.5, was_busy=False)
+    assert node.touched(0.51) == []
+    now_s = 0.5
+    for _ in range(50):
+        calls: list[Call] = []
+        before_s = now_s
+        while not calls:
+            now_s = node.due_at()
+            calls = node.tick(now_s)
+        assert calls == [Call(B, "exchange")]
+        assert before_s + 0.05 <= now_s <= before_s + 1.0
+        node.failed(B, now_s, was_busy=False)
+    peer = node.peer(B)
+    assert peer is not None
+    assert peer.health == "unhealthy"
+    assert node.reachable() == []
+    assert Call(B, "exchange") in node.tick(now_s + 1.0)
+    answer(node, "b", now_s + 1.01)
+    assert peer.health == "healthy"
+
+
+def test_others_do_not_wait_for_a_failing_peer() -> None:
+    """News goes to those that answer; the interval's exchange too."""
+    node = met("b", "c")
+    node.touched(0.5)
+    node.failed(B, 0.5, was_busy=False)
+    answer(node, "c", 0.5)
+
+    assert node.touched(0.6) == [Call(C, "push")]
+    assert node.reachable() == [C]
+
+
+def test_a_peer_that_hangs_is_not_called_twice() -> None:
+    """As long as a call is under way, neither clock nor news make another to the same peer."""
+    node = met("b")
+    node.touched(0.5)
+    for number in range(100):
+        assert node.tick(1.0 + number) == []
+        assert node.touched(1.5 + number) == []
+        assert node.due_at() > 1.0 + number
+
+
+def test_a_busy_loop_does_not_count_against_a_peer() -> None:
+    """A call that failed while this server could not run leaves the peer healthy, and is repeated."""
+    node = met("b")
+    node.touched(0.5)
+    node.failed(B, 9.0, was_busy=True)
+    peer = node.peer(B)
+
+    assert peer is not None
+    assert peer.health == "healthy"
+    assert peer.failures == 0
+    assert Call(B, "push") in node.tick(10.0) or peer.kind == "exchange"
+
+
+# ---- following on --------------------------------------------------------------------------------
+
+
+def test_pages_that_are_missing_are_asked_for_at_once() -> None:
+    """As long as a peer has more, and what it sends is of use, it is asked again without a pause."""
+    node = met("b")
+    ahead = {"b~1": (9, 0)}
+    node.hinted("b", 0.5)
+    for _ in range(20):
+        calls = answer(node, "b", 0.6, learned=True, digest=ahead, more=True)
+        assert calls == [Call(B, "exchange")]
+    held = HELD | {"b~1": Position(9)}
+    assert answer(node, "b", 0.6, learned=True, digest=ahead, held=held, more=False) == []
+
+
+def test_a_peer_that_sends_nothing_new_is_not_asked_again() -> None:
+    """A peer that says that it has more, and sends what is of no use, waits for the interval."""
+    node = met("b")
+    node.hinted("b", 0.5)
+    digest = {origin: tuple(at) for origin, at in HELD.items()} | {"b~1": (9, 0)}
+
+    assert answer(node, "b", 0.6, learned=False, digest=digest, more=True) == []
+
+
+def test_what_a_peer_lacks_follows_its_digest() -> None:
+    """A peer whose answer shows that it lacks something is called once more, with that."""
+    node = met("b")
+    held = HELD | {"a~1": Position(3)}
+    node.hinted("b", 0.5)
+    assert answer(node, "b", 0.6, held=held) == [Call(B, "exchange")]
+    assert answer(node, "b", 0.7, held=held) == []
+
+
+def test_pushes_bring_only_their_own_news() -> None:
+    """After a push, what the peer lacks of others is left to the exchanges."""
+    node = met("b")
+    node.touched(0.5)
+    assert answer(node, "b", 0.6, kind="push", held=HELD | {"c~1": Position(3)}) == []
+    node.touched(0.7)
+    assert answer(node, "b", 0.8, kind="push", held=HELD | {"a~1": Position(3)}) == [Call(B, "push")]
+
+
+def test_a_large_send_goes_on_while_the_peer_comes_further() -> None:
+    """Pages for a peer follow each other as long as each brings it further, and stop if not."""
+    node = met("b")
+    held = HELD | {"a~1": Position(100)}
+    node.touched(0.5)
+    for sequence in range(5):
+        digest = {"a~1": (sequence + 1, 0)}
+        calls = answer(node, "b", 0.6, kind="push", held=held, digest=digest, sent_more=True)
+        assert calls == [Call(B, "push")]
+    calls = answer(node, "b", 0.6, kind="push", held=held, digest=digest, sent_more=True)
+    assert calls == []
+
+
+def test_servers_on_one_store_do_not_send_it_to_each_other() -> None:
+    """What the peer's store has, it does not lack: both follow it."""
+    node = met("b")
+    node.origin = "store@one"
+    held = HELD | {"store@one": Position(8)}
+    digest = {origin: tuple(at) for origin, at in held.items()} | {"store@one": (5, 0)}
+    node.hinted("b", 0.5)
+
+    assert answer(node, "b", 0.6, held=held, origin="store@one", digest=digest) == []
+
+
+def test_an_answer_to_a_peer_that_was_forgotten_means_nothing() -> None:
+    """What comes back for a peer that was removed, and perhaps added again, changes nothing."""
+    node = met("b")
+    node.hinted("b", 0.5)
+    assert node.forget(B)
+    node.add(B)
+    message = said_by("b")
+    assert node.answered(B, Answered(message, HELD, learned=False, sent_more=False), 0.6) == []
+    node.failed(B, 0.7, was_busy=False)
+    peer = node.peer(B)
+
+    assert peer is not None
+    assert (peer.latency_s, peer.failures) == (None, 0)
+    assert node.answered(D, Answered(message, HELD, learned=False, sent_more=False), 0.6) == []
+    node.failed(D, 0.7, was_busy=False)
+
+
+# ---- several nodes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_touch_costs_a_call_a_peer(count: int) -> None:
+    """I2: one touch is pushed once to each peer, and nothing goes back and forth after it."""
+    group = full_mesh(count, random.Random(count))
+    others = [f"s{number}" for number in range(1, count)]
+    for _ in range(20):
+        group.run(group.now_s + 0.5)
+        group.sent.clear()
+        group.touch("s0")
+        group.run(group.now_s + 0.2)
+        assert group.is_alike
+        assert [each.target for each in group.sent if each.kind == "push"] == others
+        assert len(group.sent) <= 2 * count
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_idle_servers_exchange_once_an_interval(count: int) -> None:
+    """I2: without touches each server makes one call an interval."""
+    group = full_mesh(count, random.Random(count))
+    group.sent.clear()
+    group.run(group.now_s + 100)
+
+    assert len(group.sent) <= count * 100 / 0.9
+    assert {each.kind for each in group.sent} == {"exchange"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_touches_everywhere_do_not_multiply(seed: int) -> None:
+    """I2: while all servers are touched all the time, calls grow with touches, not with answers."""
+    draw = random.Random(seed)
+    group = full_mesh(5, draw)
+    group.sent.clear()
+    touches = 0
+    ends_s = group.now_s + 5
+    while group.now_s < ends_s:
+        group.touch(draw.choice(list(group.servers)))
+        touches += 1
+        group.run(group.now_s + draw.expovariate(50))
+    pushed = len(group.sent)
+    group.sent.clear()
+    group.run(group.now_s + 0.1)
+
+    assert group.is_alike
+    # A push to each of four peers, perhaps another that it was late for, and the exchanges.
+    assert pushed <= touches * 4 * 1.25 + 5 * 5 * 2
+    assert len(group.sent) <= 5 * 4 + 5
+
+
+def test_a_restarted_peer_is_found_within_a_second() -> None:
+    """Whoever comes back is called within the longest back-off, however long it was away."""
+    group = full_mesh(3, random.Random(3))
+    away = group.servers.pop("s2")
+    group._due_at.pop("s2")
+    group.run(group.now_s + 60)
+    peer = group.servers["s0"].node.peer(url_of("s2"))
+    assert peer is not None
+    assert peer.health == "unhealthy"
+    group.servers["s2"] = away
+    back_s = group.now_s
+    group.run(back_s + 5, done=lambda: peer.health == "healthy")
+
+    assert group.now_s - back_s <= 1.0 + 0.01
