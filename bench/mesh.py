@@ -224,6 +224,7 @@ async def _rounds(told: Member, asked: Sequence[Member], rounds: int) -> list[li
     ears = [await _connected(each) for each in asked]
     watch = await _connected(asked[-1])
     members = {"clientId": "bench", "mode": "native", "hint": "poll"}
+    await asyncio.sleep(0.3)  # what was told before is known everywhere
     news = [
         await ear.ask("POST", f"{BASE_PATH}/sync", members | {"known": {KEY: 0}}) for ear in ears
     ]

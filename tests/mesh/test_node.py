@@ -2,66 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
 import pytest
 
 from reality.core.cursor import Position
-from reality.mesh.membership import Timing
-from reality.mesh.messages import Exchange
-from reality.mesh.node import Answered, Call, Node
-from tests.mesh.exchanging import exchange
-from tests.mesh.model import full_mesh, url_of
+from reality.mesh.node import Answered, Call
+from tests.mesh.model import url_of
+from tests.mesh.nodes import HELD, answer, met, node_of, said_by, settled
 
-A, B, C, D = map(url_of, "abcd")
-HELD = {"a~1": Position(0), "b~1": Position(0), "c~1": Position(0)}
-
-
-def node_of(*urls: str, seed: int = 1, **timing: float) -> Node:
-    """The node of a server `a` with these peers."""
-    node = Node("a", urls, timing=Timing(**timing), seed=random.Random(seed))
-    node.run = node.origin = "a~1"
-    return node
-
-
-def said_by(name: str, **members: Any) -> Exchange:
-    """What a server says that knows as much as `HELD`."""
-    digest = {origin: tuple(at) for origin, at in HELD.items()}
-    return exchange(name, **{"digest": digest, "url": url_of(name)} | members)
-
-
-def answer(
-    node: Node,
-    name: str,
-    now_s: float,
-    *,
-    url: str = "",
-    held: dict[str, Position] | None = None,
-    learned: bool = False,
-    sent_more: bool = False,
-    **members: Any,
-) -> list[Call]:
-    """Let the call of a peer be answered."""
-    message = said_by(name, **members)
-    url = url or url_of(name)
-    node.heard(message, now_s, url=url)
-    return node.answered(url, Answered(message, held or HELD, learned, sent_more), now_s)
-
-
-def met(*names: str, at_s: float = 0.0, **timing: float) -> Node:
-    """A node whose peers have all been reached; nothing is under way, and the gap is over."""
-    node = node_of(*map(url_of, names), **timing)
-    assert set(node.tick(at_s)) == {Call(url_of(name), "exchange") for name in names}
-    for name in names:
-        assert answer(node, name, at_s + 0.01) == []
-    return node
-
-
-def settled(node: Node, now_s: float) -> None:
-    """Let an exchange that falls due now come to its end."""
-    for url, _ in node.tick(now_s):
-        answer(node, url.split("/")[2], now_s)
+B, C, D = map(url_of, "bcd")
 
 
 # ---- calls ---------------------------------------------------------------------------------------
@@ -373,70 +321,3 @@ def test_an_answer_to_a_peer_that_was_forgotten_means_nothing() -> None:
     assert (peer.latency_s, peer.failures) == (None, 0)
     assert node.answered(D, Answered(message, HELD, learned=False, sent_more=False), 0.6) == []
     node.failed(D, 0.7, was_busy=False)
-
-
-# ---- several nodes -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [2, 5])
-def test_a_touch_costs_a_call_a_peer(count: int) -> None:
-    """I2: one touch is pushed once to each peer, and nothing goes back and forth after it."""
-    group = full_mesh(count, random.Random(count))
-    others = [f"s{number}" for number in range(1, count)]
-    for _ in range(20):
-        group.run(group.now_s + 0.5)
-        group.sent.clear()
-        group.touch("s0")
-        group.run(group.now_s + 0.2)
-        assert group.is_alike
-        assert [each.target for each in group.sent if each.kind == "push"] == others
-        assert len(group.sent) <= 2 * count
-
-
-@pytest.mark.parametrize("count", [2, 5])
-def test_idle_servers_exchange_once_an_interval(count: int) -> None:
-    """I2: without touches each server makes one call an interval."""
-    group = full_mesh(count, random.Random(count))
-    group.sent.clear()
-    group.run(group.now_s + 100)
-
-    assert len(group.sent) <= count * 100 / 0.9
-    assert {each.kind for each in group.sent} == {"exchange"}
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_touches_everywhere_do_not_multiply(seed: int) -> None:
-    """I2: while all servers are touched all the time, calls grow with touches, not with answers."""
-    draw = random.Random(seed)
-    group = full_mesh(5, draw)
-    group.sent.clear()
-    touches = 0
-    ends_s = group.now_s + 5
-    while group.now_s < ends_s:
-        group.touch(draw.choice(list(group.servers)))
-        touches += 1
-        group.run(group.now_s + draw.expovariate(50))
-    pushed = len(group.sent)
-    group.sent.clear()
-    group.run(group.now_s + 0.1)
-
-    assert group.is_alike
-    # A push to each of four peers, perhaps another that it was late for, and the exchanges.
-    assert pushed <= touches * 4 * 1.25 + 5 * 5 * 2
-    assert len(group.sent) <= 5 * 4 + 5
-
-
-def test_a_restarted_peer_is_found_within_a_second() -> None:
-    """Whoever comes back is called within the longest back-off, however long it was away."""
-    group = full_mesh(3, random.Random(3))
-    away = group.servers.pop("s2")
-    group._due_at.pop("s2")
-    group.run(group.now_s + 60)
-    peer = group.servers["s0"].node.peer(url_of("s2"))
-    assert peer is not None
-    assert peer.health == "unhealthy"
-    group.servers["s2"] = away
-    back_s = group.now_s
-    group.run(back_s + 5, done=lambda: peer.health == "healthy")
-
-    assert group.now_s - back_s <= 1.0 + 0.01

@@ -33,12 +33,14 @@ from tests.mesh.answering import (
 from tests.support.processes import free_port
 
 
-@pytest.fixture
-async def transport() -> AsyncIterator[HttpMeshTransport]:
-    """A transport with connections of its own."""
-    transport = HttpMeshTransport(SECRET)
-    yield transport
-    await transport.aclose()
+@pytest.fixture(params=["own connections", "a client"])
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[HttpMeshTransport]:
+    """A transport with connections of its own, and one that uses a client of its caller."""
+    async with httpx2.AsyncClient() as client:
+        is_own = request.param == "own connections"
+        transport = HttpMeshTransport(SECRET, http=None if is_own else client)
+        yield transport
+        await transport.aclose()
 
 
 # ---- peers ---------------------------------------------------------------------------------------

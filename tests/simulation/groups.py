@@ -15,14 +15,20 @@ from reality.storage.memory import MemoryStorage, wall_clock_ms
 from reality.testing.dictionary import DictStorage
 from reality.testing.hosts import Host, HostThread
 from tests.simulation import store
-from tests.simulation.plan import WAIT_S_MAX
+from tests.simulation.plan import KEYS, OTHERS, PATTERNS, WAIT_S_MAX
 from tests.simulation.store import SimStore, StoreLink, Trouble
 
 TOKEN = "the-credential-of-the-application"
 
 
 class Group(ABC):
-    """The servers that clients may hop between."""
+    """The servers that clients may hop between.
+
+    Attributes:
+        is_forgetful: whether a server that has too many nodes begins anew, as another origin.
+    """
+
+    is_forgetful = False
 
     def __init__(self, random: Random, nodes_max: int) -> None:
         self.random = random
@@ -51,6 +57,10 @@ class Group(ABC):
 
 class MemoryGroup(Group):
     """One server that keeps its nodes in memory."""
+
+    def __init__(self, random: Random, nodes_max: int) -> None:
+        super().__init__(random, nodes_max)
+        self.is_forgetful = nodes_max < len(KEYS) + len(OTHERS) + len(PATTERNS)
 
     def server(self, host: Host) -> RealityServer:
         """See `Group.server`."""

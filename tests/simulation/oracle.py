@@ -14,6 +14,7 @@ import msgspec
 from reality.core.graph import Answer as News
 from reality.core.graph import Graph, Node
 from reality.core.messages import SyncResponse
+from reality.core.polling import BREAKER_WINDOW_S
 from reality.testing.hosts import Host, current_host
 from reality.testing.network import Answer, Call
 from tests.simulation.clients import SimClient
@@ -31,6 +32,10 @@ _CALM_S = WAIT_S_MAX + TIMEOUT_S_MAX + 3.0
 _CALM_MAX_S = 60.0
 _QUIET_S = 30.0
 _LOOK_S = 0.25
+# Bursts of touches, after which all must be right again: a look at a store and a fetch later.
+_BURSTS = 5
+_BURST_PAUSE_S = 0.06
+_WAKE_S = 1.5
 
 
 class Oracle:
@@ -102,6 +107,7 @@ class Oracle:
         await self._wait_for("I1: clients with the right data", self._stale, _CORRECT_MAX_S)
         await self._check_quiet()
         await self._check_alike()
+        await self._check_waking()
 
     def _unready(self) -> dict[str, object]:
         servers, names = self._world.servers, self._world.names
@@ -147,6 +153,26 @@ class Oracle:
             assert found == first, f"I8: {name} knows {found}, another server {first}"
         digests = self._world.group.digests(self._world.servers)
         assert len(set(digests.values())) <= 1, f"I8: the digests differ: {digests}"
+
+    async def _check_waking(self) -> None:
+        """I1 at once: who holds a request is woken by every touch, however close they come."""
+        world = self._world
+        random = world.random("waking")
+        # A server that forgets what it cannot keep resets its clients, who take their time then.
+        patience_s = _CORRECT_MAX_S if world.group.is_forgetful else _WAKE_S
+        for _ in range(_BURSTS):
+            await asyncio.sleep(BREAKER_WINDOW_S)  # five in a row would look like a loop
+            for _ in range(random.randint(2, 4)):
+                await asyncio.sleep(random.uniform(0, _BURST_PAUSE_S))
+                await world.application.write(
+                    random, "invalidate", [random.choice(KEYS)], random.randrange(60), remote=False
+                )
+            await self._wait_for("I1: clients that were woken", self._late, patience_s)
+
+    def _late(self) -> dict[str, object]:
+        clients = [client for client in self._world.clients if client.setting.live == "auto"]
+        found = {client.name: client.stale() for client in clients}
+        return {name: keys for name, keys in found.items() if keys}
 
     async def _wait_for(self, what: str, missing: Any, seconds: float) -> None:
         deadline_s = self._world.now_s + seconds

@@ -153,6 +153,11 @@ class Ledger:
                     name, found, entry.touches, entry.hash, entry.updated_at, entry.deleted
                 )
 
+    def names_of(self, origin: str) -> int:
+        """How many names an origin has touched; 0 of the unordered one."""
+        log = self._by_origin.get(origin)
+        return 0 if log is None else len(log)
+
     def applied_after(self, position: int) -> Iterator[tuple[int, str]]:
         """Positions and names last applied after this local position, oldest first."""
         return self._by_application.after(position)

@@ -254,6 +254,14 @@ class Replica:
         assembly = self._assemblies.get(origin)
         return 0 if assembly is None else assembly.names
 
+    def durable_names(self) -> int:
+        """How many names are kept of others' stores: what a new generation would bring back."""
+        return sum(
+            self._ledger.names_of(origin)
+            for origin in self._digest
+            if is_durable(origin) and origin != self.own_origin
+        )
+
     def drop_pages(self, origin: str) -> None:
         """Forget the pages had of a delta that is not whole yet."""
         self._assemblies.pop(origin, None)

@@ -179,12 +179,15 @@ class Membership:
             self._peers.pop(url, None)
             return None
         known = self._peers.get(url) or self.caller(message.server_id)
+        if not url and known is not None and _has_moved(known, message.url):
+            del self._peers[known.url]
+            known = None
         if known is not None and known.url:
             self._callers.pop(message.server_id, None)
             for other in list(self._peers.values()):
                 if other.server_id == message.server_id and other is not known:
-                    # Reached under two URLs; those that were configured are kept.
-                    (known if known.is_configured else other).is_configured |= other.is_configured
+                    # Reached under two URLs: the one that has just answered is kept.
+                    known.is_configured |= other.is_configured
                     self._peers.pop(other.url, None)
             return known
         self._meet(message.server_id, message.url, message.public_url)
@@ -216,3 +219,9 @@ class Membership:
                 peer.met_at = min(peer.met_at, now_s)
                 if now_s - max(peer.heard_at, peer.met_at) > self._timing.forget_s:
                     del peers[name]
+
+
+def _has_moved(known: Peer, url: str) -> bool:
+    """Whether a server that was found at one URL, and fails there, says that it is at another."""
+    is_lost = bool(known.url) and not known.is_configured and known.health == "unhealthy"
+    return is_lost and url not in ("", known.url)

@@ -4,7 +4,7 @@ Nothing that a peer, or something in between, answers can do more than fail the 
 is read up to its greatest size and not unpacked, what is not signed is not believed, and the time
 is limited for the whole exchange.
 
-Built on httpx2. A client that is passed in belongs to the caller; one made here is closed here.
+It goes over connections of its own, or through an httpx2 client that belongs to the caller.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import asyncio
 import logging
 import secrets as random_secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import NamedTuple
 
 from reality.core.codec import decode_problem
-from reality.core.limits import MESH_MESSAGE_BYTES_MAX
 from reality.core.urls import base_url, shown_url
 from reality.errors import (
     MissingDependency,
@@ -28,6 +26,7 @@ from reality.errors import (
     RemoteError,
     ServerUnavailable,
 )
+from reality.mesh.connections import ClosedMeanwhile, Connections, Reply, check_size
 from reality.mesh.signing import Signer
 
 try:
@@ -37,7 +36,6 @@ except ImportError as error:
 
 _logger = logging.getLogger("reality.mesh")
 
-_KEEPALIVE_S = 60.0
 # A peer that restarted has closed the few connections that were kept to it, each of which may fail
 # once.
 _TRIES_MAX = 4
@@ -56,16 +54,12 @@ class _Answer(NamedTuple):
     signed_at_ms: int | None
 
 
-class _ClosedMeanwhile(Exception):
-    """A kept connection had been closed by the peer before anything was answered on it."""
-
-
 def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 class HttpMeshTransport:
-    """Exchanges with peers over HTTP, through one httpx2 client."""
+    """Exchanges with peers over HTTP."""
 
     def __init__(
         self,
@@ -78,15 +72,15 @@ class HttpMeshTransport:
 
         Args:
             secrets: of the mesh, one or several; the first signs.
-            http: used instead of an own client, and not closed here.
+            http: used instead of own connections, and not closed here.
             clock_ms: milliseconds since the epoch.
 
         Raises:
             ValueError: there are no good secrets.
         """
         self._signer = Signer(secrets)
-        self._owns_http = http is None
-        self._http = http or _client()
+        self._own = Connections()
+        self._way = self._own if http is None else _Client(http)
         self._clock_ms = clock_ms
         # By URL, what is to be added to this server's time to get its.
         self._differences_ms: dict[str, int] = {}
@@ -126,8 +120,7 @@ class HttpMeshTransport:
 
     async def aclose(self) -> None:
         """Close the connections, if they were opened here."""
-        if self._owns_http:
-            await self._http.aclose()
+        await self._own.aclose()
 
     async def _asked(self, url: str, route: str, body: bytes) -> _Answer:
         """The answer; that of a second request if the first told how the clocks differ."""
@@ -157,7 +150,7 @@ class HttpMeshTransport:
         for _ in range(_TRIES_MAX - 1):
             try:
                 return await self._sent_once(url, route, body)
-            except _ClosedMeanwhile:
+            except ClosedMeanwhile:
                 continue
         return await self._sent_once(url, route, body)
 
@@ -166,6 +159,28 @@ class HttpMeshTransport:
         now_ms = max(0, self._clock_ms() + self._differences_ms.get(url, 0))
         headers = self._signer.headers("POST", route, body, now_ms=now_ms, nonce=nonce)
         headers |= {"content-type": "application/json", "accept-encoding": "identity"}
+        reply = await self._way.post(base_url(url) + route, headers, body)
+        # Nothing that was packed small is unpacked.
+        coding = reply.headers.get("content-encoding", "identity")
+        if coding.lower() != "identity":
+            raise ProtocolError(f"the answer is packed ({coding[:32]!a}), which was not asked for")
+        try:
+            signed_at_ms = self._signer.check_answer(nonce, reply.status, reply.headers, reply.body)
+        except ProtocolError:
+            if reply.status == HTTPStatus.OK:
+                raise
+            signed_at_ms = None
+        return _Answer(reply.status, reply.body, signed_at_ms)
+
+
+class _Client:
+    """The caller's client, used as `Connections` is."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """See `Connections.post`."""
         is_kept, has_begun = True, False
 
         async def trace(event: str, _info: object) -> None:
@@ -175,7 +190,7 @@ class HttpMeshTransport:
         try:
             async with self._http.stream(
                 "POST",
-                base_url(url) + route,
+                url,
                 headers=headers,
                 content=body,
                 timeout=None,  # the caller's is for all of it
@@ -183,42 +198,15 @@ class HttpMeshTransport:
                 extensions={"trace": trace},
             ) as response:
                 has_begun = True
-                answer = await _read(response)
+                answer = bytearray()
+                async for chunk in response.aiter_raw():
+                    answer += chunk
+                    check_size(len(answer))
         except (httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
             if is_kept and not has_begun:
-                raise _ClosedMeanwhile from error
+                raise ClosedMeanwhile from error
             raise
-        try:
-            signed_at_ms = self._signer.check_answer(
-                nonce, response.status_code, response.headers, answer
-            )
-        except ProtocolError:
-            if response.status_code == HTTPStatus.OK:
-                raise
-            signed_at_ms = None
-        return _Answer(response.status_code, answer, signed_at_ms)
-
-
-def _client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        # A peer that stalls must not keep others from being asked.
-        limits=httpx2.Limits(max_connections=None, keepalive_expiry=_KEEPALIVE_S),
-        # Peers set none; what is not a peer could set any number of them.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
-
-
-async def _read(response: httpx2.Response) -> bytes:
-    """The body as it came: nothing that was packed small is unpacked."""
-    coding = response.headers.get("content-encoding", "identity")
-    if coding.lower() != "identity":
-        raise ProtocolError(f"the answer is packed ({coding[:32]!a}), which was not asked for")
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > MESH_MESSAGE_BYTES_MAX:
-            raise ProtocolError(f"the answer is larger than {MESH_MESSAGE_BYTES_MAX} bytes")
-    return bytes(body)
+        return Reply(response.status_code, response.headers, bytes(answer))
 
 
 def _explained(error: Exception, request: str) -> RealityError:

@@ -202,6 +202,8 @@ class Sharing:
             for page in message.pages:
                 if self._is_anothers(page, message.run):
                     continue
+                if self.trouble and is_durable(page.origin):
+                    continue
                 merged = graph.merge(delta_of(page, message.run))
                 names += merged.touched
                 is_new |= merged.new_origin
@@ -237,16 +239,23 @@ class Sharing:
             self._sources[page.origin] = _Source(run, time.monotonic())
             if graph.pages_names(page.origin) > self._limits.nodes_max:
                 graph.drop_pages(page.origin)
-                self.trouble = (
-                    f"a peer keeps more than {self._limits.nodes_max} keys and patterns in one "
-                    "origin: raise Limits.nodes_max"
-                )
-                self._complaints.say("room", "%s: %s", self._server_id, self.trouble)
+                self._has_no_room()
 
     def _check_room(self, graph: Graph) -> None:
-        # What a store has does not count: it is read again when it is dropped.
-        if not is_durable(graph.own_origin) and len(graph) > self._limits.nodes_max:
-            self._open_generation(f"it passed its limit of {self._limits.nodes_max} nodes")
+        # What its own store has does not count: it is read again when it is dropped.
+        nodes_max = self._limits.nodes_max
+        if graph.durable_names() > nodes_max:
+            self._has_no_room()
+        elif not is_durable(graph.own_origin) and len(graph) > nodes_max:
+            self._open_generation(f"it passed its limit of {nodes_max} nodes")
+
+    def _has_no_room(self) -> None:
+        """Stores of others have more than fits here, so this server cannot answer for them."""
+        self.trouble = (
+            f"the stores of its peers have more than {self._limits.nodes_max} keys and patterns: "
+            "raise Limits.nodes_max"
+        )
+        self._complaints.say("room", "%s lacks nodes: %s", self._server_id, self.trouble)
 
     # ---- inside --------------------------------------------------------------------------------
 
