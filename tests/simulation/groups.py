@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ from reality.testing.hosts import Host, HostThread
 from tests.simulation import store
 from tests.simulation.plan import KEYS, OTHERS, PATTERNS, WAIT_S_MAX
 from tests.simulation.store import SimStore, StoreLink, Trouble
+
+# How long other threads may have it between two steps of one request, in seconds.
+_HOP_S = 0.01
 
 TOKEN = "the-credential-of-the-application"
 
@@ -50,9 +54,20 @@ class Group(ABC):
         return {}
 
     def _make(self, host: Host, **options: Any) -> RealityServer:
-        return host.call(
-            RealityServer, host.name, token=TOKEN, limits=self.limits, **options
-        )
+        server = host.call(RealityServer, host.name, token=TOKEN, limits=self.limits, **options)
+        self._let_others_in(server)
+        return server
+
+    def _let_others_in(self, server: RealityServer) -> None:
+        """After every look at the graph others may act, as other threads would."""
+        look = server._state.answer
+
+        async def look_and_wait(*args: Any, **options: Any) -> Any:
+            found = await look(*args, **options)
+            await asyncio.sleep(self.random.uniform(0, _HOP_S))
+            return found
+
+        server._state.answer = look_and_wait  # type: ignore[method-assign]
 
 
 class MemoryGroup(Group):
@@ -91,7 +106,7 @@ class StoreGroup(Group):
         server = self._make(host, storage=link)
         state = server._state
         assert isinstance(state, StoreState)
-        state._thread = HostThread(host, self.random)  # type: ignore[assignment]
+        state._thread = HostThread(host, self.random, hop_s=_HOP_S)  # type: ignore[assignment]
         return server
 
     def fork(self, parent: RealityServer, host: Host) -> RealityServer:

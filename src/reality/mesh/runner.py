@@ -140,14 +140,18 @@ class Runner:
 
     # ---- peers ---------------------------------------------------------------------------------
 
-    async def answer(self, message: Exchange) -> Exchange:
+    async def answer(self, message: Exchange, taken: Taken | None = None) -> Exchange:
         """What a peer that has called is answered.
+
+        Args:
+            message: what it has sent.
+            taken: what the server has made of it, if it was taken in already.
 
         Raises:
             ProtocolError: it claims what cannot be.
         """
         self.asked += 1
-        await self._take(message, url="")
+        self._note(message, taken or await self._state.take(message), url="")
         kind: Kind = "exchange" if message.kind == "exchange" else "push"
         answer = await self._message(kind, to_run=message.run)
         if message.kind != "exchange":
@@ -271,11 +275,12 @@ class Runner:
             url, EXCHANGE_ROUTE, encode(message), timeout_s=self._timing.timeout_s
         )
         answer = decode_exchange(body)
-        taken = await self._take(answer, url=url)
+        taken = await self._state.take(answer)
+        self._note(answer, taken, url=url)
         return Answered(answer, taken.held, taken.learned, sent_more)
 
-    async def _take(self, message: Exchange, *, url: str) -> Taken:
-        taken = await self._state.take(message)
+    def _note(self, message: Exchange, taken: Taken, *, url: str) -> None:
+        """A message was taken in."""
         self._node.removed(taken.removed)
         self._node.heard(message, _now_s(), url=url)
         if taken.learned:
@@ -284,7 +289,6 @@ class Runner:
             self._node.learned(taken.held, _now_s())
         self._taken.set()
         self._roused.set()
-        return taken
 
     async def _message(self, kind: Kind, *, to_run: str) -> Exchange:
         here = await self._state.summary()

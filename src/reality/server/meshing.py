@@ -45,6 +45,8 @@ PEERS_ROUTE = "/mesh/peers"
 REMOVE_ROUTE = "/mesh/remove"
 # How long an answer is put off for what the asker has seen of others and this server has not.
 _CATCH_UP_S = 0.2
+# Larger messages would keep the loop that they came to from other work.
+_NEWS_BYTES_MAX = 8 * 1024
 # Origins that no peer had either: of other meshes, or of the past.
 _UNKNOWN_AGAIN_S = 30.0
 _UNKNOWN_MAX = 256
@@ -269,7 +271,11 @@ class ServerMesh:
             NotReady: the server was stopped.
             StorageError: the store failed.
         """
+        if self._is_stopped:
+            raise self._stopped()
         try:
+            if route == EXCHANGE_ROUTE:
+                return await self._exchanged(body)
             return await self._call(lambda runner: self._answer(runner, route, body))
         except ProtocolError as error:
             self._refused += 1
@@ -278,9 +284,17 @@ class ServerMesh:
 
     # ---- inside --------------------------------------------------------------------------------
 
+    async def _exchanged(self, body: bytes) -> bytes:
+        message = decode_exchange(body)
+        # News is taken in where it came, so that who waits for it is not told by a detour.
+        taken = await self._sharing.take(message) if len(body) <= _NEWS_BYTES_MAX else None
+
+        async def answer(runner: Runner) -> bytes:
+            return encode(await runner.answer(message, taken))
+
+        return await self._call(answer)
+
     async def _answer(self, runner: Runner, route: str, body: bytes) -> bytes:
-        if route == EXCHANGE_ROUTE:
-            return encode(await runner.answer(decode_exchange(body)))
         if route == REMOVE_ROUTE:
             server_id = decode_remove(body).server_id
             if server_id == self._server_id:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice
@@ -17,7 +18,7 @@ from reality.core.keys import check_name, is_pattern
 from reality.core.limits import CURSOR_BYTES_MAX, Limits
 from reality.core.messages import ChangedNode, MeshInfo, SyncRequest, SyncResponse, VersionsResponse
 from reality.core.waiters import concerns
-from reality.errors import InvalidKey, NotReady
+from reality.errors import InvalidKey, NotReady, StorageBusy, StorageUnavailable
 from reality.server.access import Authorizer, Cors
 from reality.server.parts import (
     acceleration_by,
@@ -207,7 +208,8 @@ class RealityServer:
         if self._acceleration is not None:
             self._acceleration.start()
         if self.mesh is not None:
-            await self.mesh.start()
+            with suppress(StorageUnavailable, StorageBusy):  # waited for in the background
+                await self.mesh.start()
 
     async def stop(self) -> None:
         """End every wait and answer no more syncs."""
