@@ -1,8 +1,8 @@
 """One server of a mesh, in a process of its own: `python -m bench.member NAME PORT PEER_PORT,…`.
 
-Served as `reality serve` does; at `/figures` it tells what it has done. With `KIND ORIGINS NAMES` it
-knows from the start what so many servers that are gone have touched: `other` names each, or all of
-them the `same`. Without peers it is a server by itself.
+It is served as `reality serve` serves; at `/figures` it tells what it has done. Without peers it is
+a server by itself. With `KIND ORIGINS NAMES` it knows from the start what so many servers that are
+gone have touched: each of them `other` names, or all the `same`.
 """
 
 from __future__ import annotations

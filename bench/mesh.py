@@ -11,19 +11,19 @@ import json
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
 from operator import truediv
 from typing import Any
 
 from bench import mesh_simulated
-from bench.crowd import KEY, Connection
-from bench.member import FIGURES_PATH, url_of
-from bench.processes import ENVIRONMENT, PYTHON, cpu_seconds, memory_bytes, memory_peak_bytes
+from bench.crowd import KEY
+from bench.member import FIGURES_PATH
+from bench.members import Member, connected, figures, meshed, started
+from bench.processes import cpu_seconds, memory_bytes, memory_peak_bytes
 from bench.report import CannotMeasure, Table, percentile
 from bench.traffic import BASE_PATH
-from tests.support.processes import free_port, serving
+from tests.support.processes import free_port
 
 _WAIT_MS = 25_000
 _LATENCY_GOAL = 3
@@ -33,15 +33,6 @@ _IDLE_GOAL = 2
 _SETTLING_S = 3.0
 _SHARED = "no process is held to a core"
 _SNAPSHOT_ORIGINS = 16
-_SNAPSHOT_START_S = 300.0
-
-
-@dataclass
-class Member:
-    """A server that runs."""
-
-    port: int
-    process_id: int
 
 
 def measure(*, is_quick: bool) -> list[Table]:
@@ -69,7 +60,7 @@ async def _latencies(turns: int, rounds: int = 25) -> Table:
         f"{_SHARED}; {turns} turns of {rounds}",
         ("p50 ms", "p99 ms", "x one server", "from – to", "goal"),
     )
-    async with _mesh(0) as (alone,), _mesh(2) as two, _mesh(3) as three:
+    async with meshed(0) as (alone,), meshed(2) as two, meshed(3) as three:
         cases = {
             "one server, no mesh": (alone, alone),
             "2 servers, told and asked the same": (two[0], two[0]),
@@ -108,7 +99,7 @@ async def _idle(seconds: float) -> Table:
         f"A mesh of {_IDLE_SERVERS} servers that nobody uses, for {seconds:.0f} s",
         ("requests/s and server", "goal", "CPU ms/s", "failures"),
     )
-    async with _mesh(_IDLE_SERVERS) as members:
+    async with meshed(_IDLE_SERVERS) as members:
         await asyncio.sleep(_SETTLING_S)
         began = await _all_figures(members)
         cpu_s = [cpu_seconds(each.process_id) for each in members]
@@ -144,7 +135,7 @@ async def _costs(sizes: Sequence[int], rounds: int) -> Table:
         ),
     )
     for size in sizes:
-        async with _mesh(size) as members:
+        async with meshed(size) as members:
             await asyncio.sleep(_SETTLING_S)
             began = await _all_figures(members)
             cpu_s = [cpu_seconds(each.process_id) for each in members]
@@ -191,20 +182,20 @@ async def _snapshots(names: int) -> Table:
 def _snapshot(filling: tuple[str, str, str]) -> tuple[float, ...]:
     sender_port, port, nobody = free_port(), free_port(), free_port()
     with ExitStack() as stack:
-        sender = _started(stack, "sender", sender_port, [nobody], filling)
-        before = asyncio.run(_figures(sender))
+        sender = started(stack, "sender", sender_port, [nobody], filling)
+        before = asyncio.run(figures(sender))
         sender_mb = memory_bytes(sender.process_id) / 1e6
-        empty = _started(stack, "empty", nobody, [])
+        empty = started(stack, "empty", nobody, [])
         empty_mb = memory_bytes(empty.process_id) / 1e6
         cpu_s = cpu_seconds(sender.process_id)
-        newcomer = _started(stack, "newcomer", port, [sender_port])
-        figures = asyncio.run(_figures(newcomer))
-        if figures["nodes"] != before["nodes"]:
-            raise CannotMeasure(f"the newcomer knows {figures['nodes']} of {before['nodes']} nodes")
+        newcomer = started(stack, "newcomer", port, [sender_port])
+        learned = asyncio.run(figures(newcomer))
+        if learned["nodes"] != before["nodes"]:
+            raise CannotMeasure(f"the newcomer knows {learned['nodes']} of {before['nodes']} nodes")
         return (
             int(filling[1]) * int(filling[2]),
-            figures["ready_s"],
-            figures["mesh"]["exchanges"],
+            learned["ready_s"],
+            learned["mesh"]["exchanges"],
             cpu_seconds(newcomer.process_id),
             cpu_seconds(sender.process_id) - cpu_s,
             empty_mb,
@@ -220,9 +211,9 @@ def _snapshot(filling: tuple[str, str, str]) -> tuple[float, ...]:
 
 async def _rounds(told: Member, asked: Sequence[Member], rounds: int) -> list[list[float]]:
     """Milliseconds from each sending of an invalidation to the answer of each server asked."""
-    teller = await _connected(told)
-    ears = [await _connected(each) for each in asked]
-    watch = await _connected(asked[-1])
+    teller = await connected(told)
+    ears = [await connected(each) for each in asked]
+    watch = await connected(asked[-1])
     members = {"clientId": "bench", "mode": "native", "hint": "poll"}
     await asyncio.sleep(0.3)  # what was told before is known everywhere
     news = [
@@ -238,9 +229,12 @@ async def _rounds(told: Member, asked: Sequence[Member], rounds: int) -> list[li
             answers.append(
                 ear.ask("POST", f"{BASE_PATH}/sync", members | request | {"known": known})
             )
-        # Held; and nothing that belongs to the round before is under way any more.
+        held = 0
+        while held != 1:
+            held = json.loads(await watch.ask("GET", FIGURES_PATH))["waiters"]
+        # Nothing that belongs to the round before is under way any more; no server has just worked.
         await asyncio.sleep(random.uniform(0.03, 0.05))
-        if json.loads(await watch.ask("GET", FIGURES_PATH))["waiters"] != 1:
+        if any(each.done() for each in answers):
             raise CannotMeasure("a sync was answered before anything was told")
         began_s = time.perf_counter()
         done = teller.ask("POST", f"{BASE_PATH}/invalidate", {"keys": [KEY]})
@@ -252,66 +246,9 @@ async def _rounds(told: Member, asked: Sequence[Member], rounds: int) -> list[li
     return found
 
 
-async def _connected(member: Member) -> Connection:
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(Connection, "127.0.0.1", member.port)
-    return connection
-
-
-async def _figures(member: Member) -> Any:
-    connection = await _connected(member)
-    figures = json.loads(await connection.ask("GET", FIGURES_PATH))
-    connection.close()
-    return figures
-
-
 async def _all_figures(members: Sequence[Member]) -> list[Any]:
-    return [await _figures(each) for each in members]
+    return [await figures(each) for each in members]
 
 
 def _since(before: Any, after: Any, figure: str) -> int:
     return int(after["mesh"][figure]) - int(before["mesh"][figure])
-
-
-# ---- servers -------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _mesh(size: int) -> AsyncIterator[list[Member]]:
-    """So many servers that know each other; with 0, one by itself."""
-    ports = [free_port() for _ in range(max(1, size))]
-    with ExitStack() as stack:
-        members = [
-            await asyncio.to_thread(
-                _started,
-                stack,
-                f"s{number}",
-                port,
-                [each for each in ports if size and each != port],
-            )
-            for number, port in enumerate(ports)
-        ]
-        yield members
-
-
-def _started(
-    stack: ExitStack, name: str, port: int, peers: Sequence[int], filling: Sequence[str] = ()
-) -> Member:
-    """A server, once it is ready.
-
-    Raises:
-        CannotMeasure: it did not start.
-    """
-    command = [*PYTHON, "-m", "bench.member", name, str(port), ",".join(map(str, peers)), *filling]
-    try:
-        process = stack.enter_context(
-            serving(
-                command,
-                ready_url=url_of(port) + FIGURES_PATH,
-                environment=ENVIRONMENT,
-                timeout_s=_SNAPSHOT_START_S,
-            )
-        )
-    except (OSError, RuntimeError) as error:
-        raise CannotMeasure("\n".join([str(error), *getattr(error, "__notes__", [])])) from error
-    return Member(port, process.pid)

@@ -94,7 +94,14 @@ class _Member:
         if pushes:
             self.state.after_touch = lambda _: self.runner.touched()
 
-    async def post(self, url: str, route: str, body: bytes, *, timeout_s: float) -> bytes:
+    async def post(
+        self,
+        url: str,
+        route: str,  # noqa: ARG002  # there is but one
+        body: bytes,
+        *,
+        timeout_s: float,  # noqa: ARG002  # nothing is ever late
+    ) -> bytes:
         """See `Transport`."""
         network = self._network
         network.messages += 1

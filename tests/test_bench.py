@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import places, stores, wakeups
+from bench import mesh_simulated, places, stores, wakeups
 from bench.places import Place
 from bench.report import Table
 from tests.support.programs import require_program
@@ -64,3 +64,17 @@ def test_stores_are_measured_or_said_to_be_left_out(
 
     assert ["memory", "dictionary", "SQLite"] == [name for name, _ in table.rows]
     assert "left out: Another, needs the program no-such-program" in "\n".join(table.notes)
+
+
+def test_larger_meshes_are_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push to each other server tells them all; without pushes three intervals are enough."""
+    monkeypatch.setattr(mesh_simulated, "SIZES", (2, 5))
+
+    (table,) = mesh_simulated.measure(is_quick=True)
+
+    found = table.values()["rows"]
+    assert ["2 servers", "5 servers"] == list(found)
+    for size, row in zip((2, 5), found.values(), strict=True):
+        assert row["known by all ms"] == pytest.approx(1.0)
+        assert size - 1 <= row["messages"] < size
+        assert row["max"] <= 3

@@ -24,7 +24,7 @@ EXTRAS = {
     "client": {"httpx2"},
     "django": {"django"},
     "dynamodb": {"aiobotocore"},
-    "mesh": {"httpx2"},
+    "mesh": {"h11", "httpx2"},
     "mysql": {"pymysql", "sqlalchemy"},
     "nats": {"nats-py"},
     "postgres": {"psycopg", "sqlalchemy"},

@@ -70,3 +70,53 @@ def test_a_restarted_peer_is_found_within_a_second() -> None:
     group.run(back_s + 5, done=lambda: peer.health == "healthy")
 
     assert group.now_s - back_s <= 1.0 + 0.01
+
+
+@pytest.mark.parametrize(
+    ("count", "trials", "late_max"), [(2, 100, 0), (5, 100, 0), (8, 50, 1), (16, 20, 2)]
+)
+def test_what_no_push_brings_arrives_within_three_intervals(
+    count: int, trials: int, late_max: int
+) -> None:
+    """I5: without any push, digests bring news to all servers within about three intervals."""
+    draw = random.Random(count)
+    late = 0
+    group = full_mesh(count, draw)
+    for _ in range(trials):
+        group.run(group.now_s + 3 + draw.random())
+        began_s = group.now_s
+        group.touch(draw.choice(list(group.servers)), tells=False)
+        group.run(began_s + 60, done=lambda: group.is_alike)
+        assert group.is_alike
+        late += group.now_s - began_s > 3.0
+
+    assert late <= late_max
+
+
+@pytest.mark.parametrize("fails_after_s", [0.001, 2.0])
+def test_a_push_that_fails_is_followed_by_an_exchange(fails_after_s: float) -> None:
+    """I5: a peer that a push did not reach is called again at once, for an exchange."""
+    group = full_mesh(5, random.Random(5))
+    for _ in range(20):
+        group.run(group.now_s + 3)
+        group.loses = lambda sent: fails_after_s if sent.kind == "push" else None
+        began_s = group.now_s
+        group.touch("s0")
+        group.run(began_s + 60, done=lambda: group.is_alike)
+
+        assert group.now_s - began_s <= fails_after_s + 1.0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_news_arrives_whatever_gets_lost(seed: int) -> None:
+    """I8: while half of all calls fail, all servers end with the same once calls arrive again."""
+    draw = random.Random(seed)
+    group = full_mesh(5, draw)
+    group.loses = lambda _: draw.choice([None, 0.001, 2.0])
+    for _ in range(100):
+        group.touch(draw.choice(list(group.servers)))
+        group.run(group.now_s + draw.expovariate(20))
+    group.loses = lambda _: None
+    group.run(group.now_s + 10, done=lambda: group.is_alike)
+
+    assert group.is_alike

@@ -12,7 +12,7 @@ from reality.core.cursor import Position
 from reality.core.delta import Delta, Touched
 from reality.core.limits import MESH_MESSAGE_BYTES_MAX
 from reality.errors import NotReady
-from reality.mesh.runner import Transport
+from reality.mesh.ports import Transport
 from tests.server.asking import Asker
 from tests.server.meshed import Said, Wires, digest_of, eventually, meshed
 

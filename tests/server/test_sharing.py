@@ -150,6 +150,28 @@ async def test_an_origin_is_pulled_from_one_at_a_time() -> None:
     assert receiver.graph.digest[origin] == Position(1)
 
 
+async def test_pages_that_come_twice_do_no_harm() -> None:
+    """I1: where both call each other, the copy of a page neither counts nor ends what is held."""
+    sender, receiver = Sharer("a"), Sharer("b")
+    await sender.touch(*(f"k:{number:03}" for number in range(200)))
+    run = sender.graph.own_origin
+    copies: list[Exchange] = []
+    pulls = 0
+    more = True
+    while more:
+        asked = await receiver.message(to=run)
+        pages, more = await sender.sharing.pages(asked, bytes_max=2_000)
+        copies.append(await sender.message(pages=pages, more=more))
+        await receiver.sharing.take(copies[-1])
+        if more:
+            for copy in copies:
+                assert not (await receiver.sharing.take(copy)).learned
+        pulls += 1
+
+    assert pulls == len(copies) < 15
+    assert receiver.graph.digest[run] == sender.graph.digest[run]
+
+
 # ---- what is believed ----------------------------------------------------------------------------
 
 

@@ -60,9 +60,7 @@ def _report(plan: Plan, outcome: Outcome) -> None:
     print(f"{simulate(shrunk).failure}\nwith {plan.setting}\nand these steps:")
     for step in shrunk.steps:
         print(f"    {step},")
-    print(
-        f"Again: python -m tests.simulation --seed {plan.seed} --steps {len(plan.steps)}{groups}"
-    )
+    print(f"Again: python -m tests.simulation --seed {plan.seed} --steps {len(plan.steps)}{groups}")
 
 
 def _options() -> argparse.Namespace:

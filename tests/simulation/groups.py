@@ -1,20 +1,25 @@
-"""How the servers of a run are joined: what a new one is made of, and what it takes from another."""
+"""How the servers of a run are joined: what a new one is made of, and what a child inherits."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Any
+from unittest import mock
 
 from reality import Limits, RealityServer
+from reality.core.delta import Touched
+from reality.core.store_graph import StoreGraph
 from reality.server.state import MemoryState
 from reality.server.store_state import StoreState
 from reality.storage.memory import MemoryStorage, wall_clock_ms
 from reality.testing.dictionary import DictStorage
 from reality.testing.hosts import Host, HostThread
+from reality.testing.network import SimulatedNetwork
 from tests.simulation import store
 from tests.simulation.plan import KEYS, OTHERS, PATTERNS, WAIT_S_MAX
 from tests.simulation.store import SimStore, StoreLink, Trouble
@@ -34,6 +39,8 @@ class Group(ABC):
 
     is_forgetful = False
 
+    network: SimulatedNetwork
+
     def __init__(self, random: Random, nodes_max: int) -> None:
         self.random = random
         self.limits = Limits(nodes_max=nodes_max, wait_ms_max=int(WAIT_S_MAX * 1000))
@@ -46,6 +53,7 @@ class Group(ABC):
     def fork(self, parent: RealityServer, host: Host) -> RealityServer:
         """A server that begins with the memory of another, as in a child of its process."""
 
+    @abstractmethod
     def heal(self) -> None:
         """Faults that are the group's own end."""
 
@@ -87,6 +95,9 @@ class MemoryGroup(Group):
         inherited: MemoryStorage = copy.deepcopy(parent._state._storage)
         inherited._after_fork()
         return self._make(host, storage=inherited)
+
+    def heal(self) -> None:
+        """See `Group.heal`. Memory has no faults."""
 
 
 class StoreGroup(Group):
@@ -148,4 +159,16 @@ class StoreGroup(Group):
         return state.graph is not None and state.graph.own_position == self.store._head.position
 
 
-GROUPS: dict[str, type[Group]] = {"memory": MemoryGroup, "store": StoreGroup}
+@contextmanager
+def in_order() -> Iterator[None]:
+    """Names that are read from a store are taken in sorted, instead of in the order of a set.
+
+    Which of them are dropped first would depend on the seed of Python's hashes.
+    """
+    learn = StoreGraph.learn
+
+    def learn_sorted(graph: StoreGraph, names: Iterable[str], found: Mapping[str, Touched]) -> bool:
+        return learn(graph, sorted(names), found)
+
+    with mock.patch.object(StoreGraph, "learn", learn_sorted):
+        yield

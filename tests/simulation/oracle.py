@@ -18,7 +18,6 @@ from reality.core.polling import BREAKER_WINDOW_S
 from reality.testing.hosts import Host, current_host
 from reality.testing.network import Answer, Call
 from tests.simulation.clients import SimClient
-from tests.simulation.groups import Group
 from tests.simulation.plan import KEYS, OTHERS, TIMEOUT_S_MAX, WAIT_S_MAX
 from tests.simulation.world import World
 

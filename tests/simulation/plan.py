@@ -1,8 +1,8 @@
-"""What happens in a run: drawn from a seed beforehand, as plain data, so that steps can be left out.
+"""What happens in a run: drawn from a seed beforehand, as plain data; any steps may be left out.
 
 A step names servers and clients by number; one that is not there is another, by the remainder. So a
-plan with some steps left out still makes sense, and what is left of a failing one can be printed and
-carried out again.
+plan with some steps left out still makes sense, and what is left of a failing one can be printed
+and carried out again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PATTERNS = ("*", "a:*", "a:2:*", "b:*", "d:*")
 # Their data is also changed together with its hash, by one writer at a time.
 HASHED = ("b:1", "c")
 
-GROUPS = ("memory", "store")
+GROUPS = ("memory", "store", "mesh", "mesh", "mixed")
 
 SERVERS_MAX = 5
 # Shorter than by default, so that what is left over from faults ends soon.
@@ -235,27 +235,33 @@ _MAKERS: dict[str, tuple[int, Maker]] = {
     "fork": (2, lambda r: {"server": _which(r)}),
 }
 
+_SERVERS: dict[str, tuple[int, Maker]] = {
+    "add_server": (2, lambda _: {}),
+    "retire_server": (1, lambda r: {"server": _which(r)}),
+    "lose_server": (1, lambda r: {"server": _which(r)}),
+}
+_STORE: dict[str, tuple[int, Maker]] = {
+    "fail_store": (
+        3,
+        lambda r: {
+            "server": r.choice([None, _which(r)]),
+            "rate": r.choice([0.2, 1.0]),
+            "seconds": _seconds(r, 0.1, 10),
+        },
+    ),
+    "fill_store": (1, lambda r: {"seconds": _seconds(r, 0.1, 6)}),
+    "delay_store": (
+        2,
+        lambda r: {"delay_s": r.choice([0.05, 0.5, 20.0]), "seconds": _seconds(r, 0.1, 15)},
+    ),
+    "back_up": (3, lambda _: {}),
+    "restore": (2, lambda r: {"backup": _which(r), "is_told": r.random() < 0.3}),
+    "clone": (1, lambda r: {"backup": _which(r)}),
+}
+
 _OF_GROUP: dict[str, dict[str, tuple[int, Maker]]] = {
     "memory": {},
-    "store": {
-        "add_server": (2, lambda _: {}),
-        "retire_server": (1, lambda r: {"server": _which(r)}),
-        "lose_server": (1, lambda r: {"server": _which(r)}),
-        "fail_store": (
-            3,
-            lambda r: {
-                "server": r.choice([None, _which(r)]),
-                "rate": r.choice([0.2, 1.0]),
-                "seconds": _seconds(r, 0.1, 10),
-            },
-        ),
-        "fill_store": (1, lambda r: {"seconds": _seconds(r, 0.1, 6)}),
-        "delay_store": (
-            2,
-            lambda r: {"delay_s": r.choice([0.05, 0.5, 20.0]), "seconds": _seconds(r, 0.1, 15)},
-        ),
-        "back_up": (3, lambda _: {}),
-        "restore": (2, lambda r: {"backup": _which(r), "is_told": r.random() < 0.3}),
-        "clone": (1, lambda r: {"backup": _which(r)}),
-    },
+    "store": _SERVERS | _STORE,
+    "mesh": _SERVERS,
+    "mixed": _SERVERS | _STORE | {"part_store": (1, lambda r: {"server": _which(r)})},
 }

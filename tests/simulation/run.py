@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reality.testing.virtual_time import run_virtually
+from tests.simulation.groups import in_order
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import Plan
 from tests.simulation.steps import carry_out
@@ -49,7 +50,7 @@ def simulate(plan: Plan, *, is_verbose: bool = False) -> Outcome:
             lambda _, context: failures.append(_shown(context))
         )
         oracle = Oracle(world)
-        with oracle.watching_versions():
+        with oracle.watching_versions(), in_order():
             try:
                 async with asyncio.timeout(_RUN_S_MAX):
                     await _play(world)
@@ -60,7 +61,7 @@ def simulate(plan: Plan, *, is_verbose: bool = False) -> Outcome:
     with _errors_logged(failures):
         try:
             run_virtually(main(), seed=plan.seed)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the verdict
             failures.insert(0, "".join(traceback.format_exception(error)[-3:]))
     return Outcome("\n".join(failures), "" if world is None else world.fingerprint, seconds)
 
@@ -81,6 +82,7 @@ async def _play(world: World) -> None:
         async with asyncio.timeout(_ENDING_S):
             await each
     world.end_faults()
+    await world.end_removals()
 
 
 def _shown(context: dict[str, Any]) -> str:

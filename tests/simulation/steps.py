@@ -1,4 +1,4 @@
-"""What can happen in a run. The functions are named as in plans, and get the arguments from there."""
+"""What can happen in a run. The functions are named as in plans, and take a step's arguments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.groups import StoreGroup
+from tests.simulation.mesh_groups import Meshed, MixedGroup
 from tests.simulation.plan import SERVERS_MAX, Step
 from tests.simulation.world import World
 
@@ -88,9 +89,7 @@ async def pause(world: World, random: Random, host: str, seconds: float) -> None
         machine.pause(seconds)
 
 
-async def slow_down(
-    world: World, random: Random, host: str, slow_s: float, seconds: float
-) -> None:
+async def slow_down(world: World, random: Random, host: str, slow_s: float, seconds: float) -> None:
     """A machine takes its time before it handles a request."""
     machine = world.network.hosts[world.who(host)]
     machine.slow_s = slow_s
@@ -153,8 +152,13 @@ async def retire_server(world: World, random: Random, server: int) -> None:
     if name != world.names[0]:  # which every client knows
         with world.busy_with(name) as may:
             if may and name is not None:
+                graph = world.servers[name]._state.graph
                 world.names.remove(name)
                 await world.stop_server(name)
+                # A farewell that nobody heard is none.
+                group = world.group
+                if isinstance(group, Meshed) and group.is_missed(graph, world.servers):
+                    await world.remove_server(name)
 
 
 async def lose_server(world: World, random: Random, server: int) -> None:
@@ -165,6 +169,8 @@ async def lose_server(world: World, random: Random, server: int) -> None:
             if may and name is not None:
                 world.names.remove(name)
                 await world.kill_server(name)
+                await world.rest(random.uniform(0, 10))
+                await world.remove_server(name)
 
 
 async def _restart(world: World, name: str | None, down_s: float) -> None:
@@ -248,6 +254,18 @@ async def clone(world: World, random: Random, backup: int) -> None:
     await group.clone(backup if random.random() < 0.5 else None)
     for name in down:
         await world.start_server(name)
+
+
+async def part_store(world: World, random: Random, server: int) -> None:
+    """A server is restarted on a copy of its store that nobody gives another lineage."""
+    group = world.group
+    assert isinstance(group, MixedGroup)
+    name = world.live(server)
+    with world.busy_with(name) as may:
+        if may and name is not None:
+            await world.kill_server(name)
+            group.part(name)
+            await world.start_server(name)
 
 
 def _store_of(world: World) -> StoreGroup:

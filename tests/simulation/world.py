@@ -14,13 +14,21 @@ from random import Random
 from zlib import crc32
 
 from reality import RealityServer
+from reality.errors import NotReady
 from reality.testing.hosts import Host
 from reality.testing.network import Answer, Call, SimulatedNetwork
 from tests.simulation.application import Application
 from tests.simulation.clients import BALANCER, SimClient
-from tests.simulation.groups import GROUPS, Group
+from tests.simulation.groups import Group, MemoryGroup, StoreGroup
+from tests.simulation.mesh_groups import Meshed, MeshGroup, MixedGroup
 from tests.simulation.plan import Plan
 
+_GROUPS: dict[str, type[Group]] = {
+    "memory": MemoryGroup,
+    "store": StoreGroup,
+    "mesh": MeshGroup,
+    "mixed": MixedGroup,
+}
 _MONOTONIC_START_S = 1_000.0
 # How long a server that is told to stop may take.
 _STOPPING_S = 3.0
@@ -42,7 +50,8 @@ class World:
         self.is_settling = False
         self.network = SimulatedNetwork(self.random("network"))
         self.network.watch = self._note_call
-        self.group: Group = GROUPS[setting.group](self.random("group"), setting.nodes_max)
+        self.group: Group = _GROUPS[setting.group](self.random("group"), setting.nodes_max)
+        self.group.network = self.network
         self.names = [f"s{number}" for number in range(setting.servers)]
         self.servers: dict[str, RealityServer] = {}
         self.guarded: dict[str, int] = {}
@@ -50,6 +59,7 @@ class World:
         self.clients = [SimClient(self, *each) for each in enumerate(setting.clients)]
         self._servers_ever = setting.servers
         self._busy: set[str] = set()
+        self._to_remove: dict[str, None] = {}
         self._settled = asyncio.Event()
         self._is_verbose = is_verbose
         self._digest = hashlib.sha256()
@@ -65,7 +75,7 @@ class World:
             client.start()
 
     def random(self, purpose: object) -> Random:
-        """Where one part of the run draws from, so that it depends on others as little as can be."""
+        """Where one part of the run draws from, so that others change it as little as can be."""
         return Random(f"{self.plan.seed} {purpose}")
 
     # ---- time ----------------------------------------------------------------------------------
@@ -150,13 +160,27 @@ class World:
         if not host.is_dead:
             await self.network.kill(name)
 
+    async def remove_server(self, name: str) -> None:
+        """A server that is gone for good is removed from the mesh, if there is one."""
+        if isinstance(self.group, Meshed):
+            self._to_remove[name] = None
+            await self.group.remove(name, self.servers)
+
+    async def end_removals(self) -> None:
+        """What was said to a server that has died since is said again, until it is heard."""
+        for name in self._to_remove:
+            assert isinstance(self.group, Meshed)
+            while not await self.group.remove(name, self.servers):
+                await asyncio.sleep(0.1)
+
     def new_name(self) -> str:
         """The name of a server that joins."""
         self._servers_ever += 1
         return f"s{self._servers_ever - 1}"
 
     async def _serve(self, host: Host, server: RealityServer) -> None:
-        await server.start()
+        with suppress(NotReady):  # stopped before it was
+            await server.start()
         self.network.serve(host, server.asgi())
 
     # ---- traces --------------------------------------------------------------------------------
@@ -175,8 +199,6 @@ class World:
 
     def _note_call(self, call: Call, host: Host, answer: Answer) -> None:
         asked, told = crc32(call.body), crc32(answer.body)
-        self.trace(
-            f"{call.source} > {host.name} {call.path} {asked:x} {answer.status} {told:x}"
-        )
+        self.trace(f"{call.source} > {host.name} {call.path} {asked:x} {answer.status} {told:x}")
         if self._is_verbose and call.path.endswith("/sync"):
             print("    ", call.body.decode(), "\n    ", answer.body.decode())

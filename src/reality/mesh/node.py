@@ -115,8 +115,15 @@ class Node(Membership):
 
     # ---- what became of it ---------------------------------------------------------------------
 
-    def heard(self, message: Exchange, now_s: float, *, url: str = "") -> None:
-        """A peer has called, or with its `url` has answered."""
+    def heard(
+        self,
+        message: Exchange,
+        now_s: float,
+        *,
+        url: str = "",
+        held: Mapping[str, Position] | None = None,
+    ) -> None:
+        """A peer has called, or with its `url` has answered; `held` is the digest after that."""
         if message.run == self.run:
             self._own_urls.add(url)  # one of the URLs leads to this very server
             self._peers.pop(url, None)
@@ -124,6 +131,8 @@ class Node(Membership):
         peer = self._peer_of(message, url)
         if peer is not None:
             peer.take(message, now_s, is_call=not url)
+            if held is not None and not peer.has_left and not self._differences(peer, held)[0]:
+                peer.caught_up_at = now_s
             if peer.has_left and not peer.is_configured:
                 self._peers.pop(peer.url, None)
                 self._callers.pop(peer.server_id, None)

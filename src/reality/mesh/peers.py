@@ -91,8 +91,8 @@ class Peer:
 
     @property
     def is_sought(self) -> bool:
-        """Whether it has to be found first: never reached, failing, or gone for a while."""
-        return self.digest is None or self.failures > 0 or self.has_left
+        """Whether it has to be found first: it never answered, fails, or is gone for a while."""
+        return self.latency_s is None or self.failures > 0 or self.has_left
 
     def may_be_called(self, now_s: float) -> bool:
         """Whether a call can begin now."""

@@ -282,7 +282,7 @@ class Runner:
     def _note(self, message: Exchange, taken: Taken, *, url: str) -> None:
         """A message was taken in."""
         self._node.removed(taken.removed)
-        self._node.heard(message, _now_s(), url=url)
+        self._node.heard(message, _now_s(), url=url, held=taken.held)
         if taken.learned:
             self._learned_at = _now_s()
         if not url and message.kind == "exchange" and taken.learned:

@@ -200,7 +200,7 @@ class Sharing:
         learned = is_new = False
         try:
             for page in message.pages:
-                if self._is_anothers(page, message.run):
+                if self._would_break_off(graph, page, message.run):
                     continue
                 if self.trouble and is_durable(page.origin):
                     continue
@@ -221,15 +221,17 @@ class Sharing:
         self._check_room(graph)
         return learned and not self.trouble
 
-    def _is_anothers(self, page: Page, run: str) -> bool:
-        """Whether a page would begin anew what another peer is just sending."""
-        source = self._sources.get(page.origin)
-        return (
-            source is not None
-            and source.run != run
-            and not page.last
-            and time.monotonic() - source.at_s <= _PAGE_S
-        )
+    def _would_break_off(self, graph: Graph, page: Page, run: str) -> bool:
+        """Whether a page would end what is just being sent: it comes twice, or from another peer.
+
+        Two that call each other at the same time both send the next page.
+        """
+        source, held = self._sources.get(page.origin), graph.progress(page.origin)
+        is_whole = page.last and page.begins[0] == page.since[0] and not page.begins[1]
+        if source is None or held is None or is_whole:
+            return False
+        is_next = source.run == run and page.begins == held.ends
+        return not is_next and time.monotonic() - source.at_s <= _PAGE_S
 
     def _note_source(self, graph: Graph, page: Page, run: str) -> None:
         progress = graph.progress(page.origin)

@@ -1,7 +1,7 @@
-"""Simulated hosts: what runs on one machine, so that it can stand still, die, or have a wrong clock.
+"""Simulated hosts: what runs on one machine, which can stand still, die, or have a wrong clock.
 
-Whatever a host does, tasks and timers included, carries the host with it in a context variable. That
-is how the loop of `reality.testing.virtual_time` knows whose callback it has at hand.
+Whatever a host does, tasks and timers included, carries the host with it in a context variable.
+That is how the loop of `reality.testing.virtual_time` knows whose callback it has at hand.
 """
 
 from __future__ import annotations
@@ -148,6 +148,10 @@ class HostThread:
         task = self._host.spawn(self._hopping(call))
         task.add_done_callback(lambda _: call.close())  # if the host died before it began
         return await asyncio.shield(task)
+
+    def spawn(self, call: Coroutine[Any, Any, object]) -> None:
+        """See `LoopThread.spawn`."""
+        self._host.spawn(self._hopping(call))
 
     def soon(self, act: Callable[[], object]) -> None:
         """See `LoopThread.soon`."""

@@ -1,4 +1,4 @@
-"""A simulated network: hosts that serve ASGI applications, and everything that can go wrong between.
+"""A simulated network: hosts that serve ASGI applications, and all that can go wrong between them.
 
     async def main() -> None:
         network = SimulatedNetwork(Random(7))
@@ -11,10 +11,11 @@
 
     run_virtually(main())
 
-What is simulated is HTTP: a request and an answer. Both take a time drawn from the link's delays, so
-that calls made together may arrive in another order. A message that is lost, or meets a link that is
-cut, is waited for until the caller's time-out; nobody is told. Who gives up closes the connection,
-which the other side hears of if the link is up. Everything is drawn from one `random.Random`.
+What is simulated is HTTP: a request and an answer. Both take a time drawn from the link's delays,
+so that calls made together may arrive in another order. A message that is lost, or meets a link
+that is cut, is waited for until the caller's time-out; nobody is told. Who gives up closes the
+connection, which the other side hears of if the link is up. Everything is drawn from one
+`random.Random`.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@
     run_virtually(main(), seed=7)
 
 The event loop never waits: when nothing is ready, its clock jumps to the next timer. The `time`
-module shows this clock, so every program that calls `time.monotonic()` follows it; `from time import
-monotonic` would keep the real one. `random`, `secrets` and `uuid.uuid4` draw from the seed. Two runs
-of one program with one seed are alike, whatever the machine does, as long as the program does not
-let the order of a set decide what it does.
+module shows this clock, so every program that calls `time.monotonic()` follows it; `from time
+import monotonic` would keep the real one. `random`, `secrets` and `uuid.uuid4` draw from the seed.
+Two runs of one program with one seed are alike, whatever the machine does, as long as the program
+does not let the order of a set decide what it does.
 
 One thread only: what is given to an executor runs at once, in the loop. There are no sockets; see
 `reality.testing.network` for a network.
@@ -24,15 +24,17 @@ import selectors
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 from unittest import mock
 
 from reality.testing.hosts import current_host
 
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 
 # Where the clocks start. The wall clock's is a day in 2027, so that no run depends on the day.
 _MONOTONIC_START_S = 1_000.0
@@ -123,7 +125,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return task
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """See `asyncio.AbstractEventLoop.call_soon`; of a host that stands still, it waits."""
         host = current_host.get() if context is None else context.get(current_host)
@@ -143,8 +148,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """See `asyncio.AbstractEventLoop.call_at`; of a host that stands still, it waits."""
@@ -162,7 +167,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return timer
 
     def run_in_executor(
-        self, executor: Any, func: Callable[..., Result], *args: Any
+        self,
+        executor: Executor | None,  # noqa: ARG002
+        func: Callable[[*Arguments], Result],
+        *args: *Arguments,
     ) -> asyncio.Future[Result]:
         """See `asyncio.AbstractEventLoop.run_in_executor`; here it runs at once."""
         done: asyncio.Future[Result] = self.create_future()
@@ -186,6 +194,9 @@ def virtual_time(clock: VirtualClock, *, seed: int = 0) -> Iterator[None]:
     def token_bytes(nbytes: int | None = None) -> bytes:
         return drawn.randbytes(32 if nbytes is None else nbytes)
 
+    def uuid4() -> uuid.UUID:
+        return uuid.UUID(bytes=token_bytes(16), version=4)
+
     def nanoseconds(seconds: Callable[[], float]) -> Callable[[], int]:
         return lambda: int(seconds() * 1_000_000) * 1_000
 
@@ -201,7 +212,7 @@ def virtual_time(clock: VirtualClock, *, seed: int = 0) -> Iterator[None]:
                 perf_counter_ns=nanoseconds(clock.monotonic),
             ),
             mock.patch.multiple(secrets, token_bytes=token_bytes, randbelow=drawn.randrange),
-            mock.patch.object(uuid, "uuid4", lambda: uuid.UUID(bytes=token_bytes(16), version=4)),
+            mock.patch.object(uuid, "uuid4", uuid4),
         ):
             yield
     finally:
