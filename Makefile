@@ -10,6 +10,11 @@ PORT ?= 8000
 # How many processes run the tests.
 JOBS ?= 2
 
+# What `make simulate` carries out; FRESH=1 draws the seeds anew each time.
+SEEDS ?= 200
+STEPS ?= 60
+FRESH ?=
+
 VENV := .venv/made
 PEER := tests/peers/node
 RUN := .venv/bin/python -m
@@ -17,7 +22,7 @@ PIP_INSTALL := $(RUN) pip install -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick check bench services clean
+.PHONY: help demo test quick check bench simulate services clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -41,6 +46,9 @@ check: $(VENV) ## format, lint, types, arrows, budgets, public names, documents
 
 bench: $(VENV) $(PEER)/node_modules/made ## measure speed; writes down what it found
 	@.venv/bin/python bench/run.py
+
+simulate: $(VENV) ## servers and clients under every fault that a seed draws: SEEDS=… STEPS=… FRESH=1
+	@$(RUN) tests.simulation --seeds $(SEEDS) --steps $(STEPS) $(if $(FRESH),--fresh)
 
 services: ## the Debian packages that some tests need; only what is missing (root)
 	@missing=''; \

@@ -21,7 +21,7 @@ from bench.crowd import KEY
 from bench.member import FIGURES_PATH
 from bench.members import Member, connected, figures, meshed, started
 from bench.processes import cpu_seconds, memory_bytes, memory_peak_bytes
-from bench.report import CannotMeasure, Table, percentile
+from bench.report import CannotMeasure, Table, percentile, plot
 from bench.traffic import BASE_PATH
 from tests.support.processes import free_port
 
@@ -134,6 +134,8 @@ async def _costs(sizes: Sequence[int], rounds: int) -> Table:
             *("messages", "CPU ms, told server", "CPU ms, each other"),
         ),
     )
+    known_ms: list[float] = []
+    told_ms: list[float] = []
     for size in sizes:
         async with meshed(size) as members:
             await asyncio.sleep(_SETTLING_S)
@@ -147,18 +149,16 @@ async def _costs(sizes: Sequence[int], rounds: int) -> Table:
         ]
         pushes = sum(_since(*each, "pushes") for each in zip(began, ended, strict=True))
         last = [max(each) for each in latencies]
-        table.rows.append(
-            (
-                f"{size} servers",
-                (
-                    percentile([min(each) for each in latencies], 50),
-                    *(percentile(last, 50), percentile(last, 99)),
-                    pushes / rounds,
-                    *(costs[0], statistics.mean(costs[1:])),
-                ),
-            )
-        )
-    table.notes.append("CPU: the HTTP of the clients and the exchanges of that time included")
+        known_ms.append(percentile(last, 50))
+        told_ms.append(costs[0])
+        first_ms = percentile([min(each) for each in latencies], 50)
+        row = (first_ms, known_ms[-1], percentile(last, 99), pushes / rounds)
+        table.rows.append((f"{size} servers", (*row, costs[0], statistics.mean(costs[1:]))))
+    table.notes += [
+        "CPU: the HTTP of the clients and the exchanges of that time included",
+        *plot("all answered, p50 ms", sizes, known_ms),
+        *plot("CPU ms, told server", sizes, told_ms),
+    ]
     return table
 
 

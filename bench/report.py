@@ -14,6 +14,7 @@ from typing import Any
 
 _PACKAGES = ("msgspec", "uvicorn", "granian", "uvloop", "httptools", "sqlalchemy", "redis")
 Value = float | int | str | None
+_BAR_CHARS = 40
 
 
 class CannotMeasure(Exception):
@@ -90,6 +91,14 @@ def span(values: Sequence[float]) -> str | None:
     if len(values) < 2:
         return None
     return f"{_shown(min(values))} – {_shown(max(values))}"
+
+
+def plot(title: str, names: Sequence[object], values: Sequence[float]) -> list[str]:
+    """A bar for each value, as lines of text."""
+    most = max(values)
+    bars = ("█" * max(1, round(each / most * _BAR_CHARS)) for each in values)
+    rows = zip(names, bars, values, strict=True)
+    return ["", title, *(f"{name:>4}  {bar}  {_shown(value)}" for name, bar, value in rows)]
 
 
 def _shown(value: Value) -> str:

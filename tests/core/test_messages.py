@@ -32,6 +32,7 @@ def test_every_message_is_documented_and_immutable(kind: type[msgspec.Struct]) -
 def test_the_messages_of_the_protocol() -> None:
     """There is one struct a message, and no other."""
     assert {kind.__name__ for kind in _PUBLIC} == {
+        "AcceleratorHealth",
         "ChangedNode",
         "HealthResponse",
         "InvalidateRequest",
@@ -39,6 +40,7 @@ def test_the_messages_of_the_protocol() -> None:
         "MeshHealth",
         "MeshInfo",
         "Problem",
+        "RedisHealth",
         "StorageHealth",
         "SyncRequest",
         "SyncResponse",

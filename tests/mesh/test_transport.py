@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -229,6 +230,33 @@ async def test_nobody_there(transport: HttpMeshTransport) -> None:
     for url in (f"http://127.0.0.1:{free_port()}", "http://[::1", "localhost", "http://h..x.."):
         with pytest.raises(ServerUnavailable):
             await transport.post(url, ROUTE, b"{}", timeout_s=ENOUGH_S)
+
+
+async def test_a_name_and_password_are_sent(transport: HttpMeshTransport) -> None:
+    """What a proxy in front of the peer asks for may stand in its URL."""
+    peer = Peer()
+    async with listening(peer) as url:
+        url = url.replace("//", "//me:hunter%202@")
+        assert await transport.post(url, ROUTE, b"{}", timeout_s=ENOUGH_S) == b"{}"
+
+    headers = peer.requests[0].headers
+    assert headers["authorization"] == f"Basic {b64encode(b'me:hunter 2').decode()}"
+    assert "@" not in headers["host"]
+
+
+async def test_connections_that_were_not_used_for_long_are_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """I6: a peer that is no more leaves no connection behind."""
+    monkeypatch.setattr("reality.mesh.connections._KEEPALIVE_S", 0.0)
+    transport = HttpMeshTransport(SECRET)
+    peer = Peer()
+    async with listening(peer) as url:
+        for _ in range(2):
+            assert await transport.post(url, ROUTE, b"{}", timeout_s=ENOUGH_S) == b"{}"
+
+    assert peer.connections == 2
+    assert transport._own._idle == {}
 
 
 async def test_a_clients_owner_closes_it() -> None:

@@ -179,6 +179,14 @@ class Simulation:
         self.servers[number] = self.server(old.server_id, storage)
         await old.stop()
 
+    async def is_seeing(self, server: RealityServer) -> bool:
+        """Whether a server that looks at its store now sees it."""
+        try:
+            await server._state.look()
+        except RealityError:
+            return False
+        return server._state.is_healthy
+
     @asynccontextmanager
     async def without_faults(self) -> AsyncIterator[None]:
         """Faults end; at the end of the block all servers stop."""
@@ -186,8 +194,8 @@ class Simulation:
             faulty.rate = 0.0
         try:
             for server in self.servers:
-                while not server._state.is_healthy:
-                    await server.probe()
+                # Looks come one after the other: one that began before faults ended is over then.
+                while not await self.is_seeing(server):
                     await asyncio.sleep(0.001)
             yield
         finally:

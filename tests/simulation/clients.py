@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import UNSET
 
 from reality import AsyncRealityClient
-from reality.client.resource import Subscription
+from reality.client.resource import Resource, Subscription
 from reality.client.state import Meta
+from reality.core.freshness import Freshness
+from reality.core.messages import SyncRequest
 from reality.errors import RealityError
 from reality.testing.hosts import Host
 from tests.simulation.plan import ClientSetting
@@ -19,6 +25,27 @@ if TYPE_CHECKING:
 BALANCER = "balancer"
 _FETCH_S = 0.3
 _FAILING_FETCHES = 0.05
+
+
+class HeldKey(NamedTuple):
+    """What a client has of a key.
+
+    Attributes:
+        version: as last reported.
+        data: of it; only with data does a client ever hold a key.
+        is_due: whether it was to be fetched again.
+    """
+
+    version: int
+    data: Any
+    is_due: bool = False
+
+
+class Held(NamedTuple):
+    """What a client begins with: what it has written down, or what came with a page."""
+
+    cursor: str | None
+    keys: Mapping[str, HeldKey]
 
 
 class SimClient:
@@ -46,8 +73,8 @@ class SimClient:
         """The present run of its machine."""
         return self._world.network.hosts[self.name]
 
-    def start(self) -> None:
-        """Switch it on: with no data, and subscribed to its keys."""
+    def start(self, held: Held | None = None) -> None:
+        """Switch it on: subscribed to its keys, and with no data or what it held."""
         host = self._world.network.start(self.name)
         setting = self.setting
         self.client = host.call(
@@ -60,6 +87,8 @@ class SimClient:
         )
         for key in self.keys:
             self._subscribe(key)
+        if held is not None:
+            host.call(self._put_back, held)
 
     async def stop(self) -> None:
         """Switch it off, without notice."""
@@ -101,6 +130,65 @@ class SimClient:
                 found[key] = f"{truth}, not {state}"
         return found
 
+    # ---- what outlives it ----------------------------------------------------------------------
+
+    def written(self) -> Held | None:
+        """What it holds, all of it as it is at one moment."""
+        if self.client is None or not self.client._shards:
+            return None
+        (shard,) = self.client._shards
+        keys = {
+            key: HeldKey(each.version, each.state.data, each._freshness is not Freshness.FRESH)
+            for key, each in shard.resources.items()
+            if each._has_data
+        }
+        return Held(shard._cursor, keys)
+
+    async def page(self, server: int, rendering_s: float) -> Held | None:
+        """What a page brings that a server renders for it; None if none does.
+
+        The position is captured before the data is read: what is touched meanwhile is told later.
+        """
+        position = await self.position(server)
+        await self._world.rest(rendering_s)
+        return position and self.with_data(position)
+
+    async def position(self, server: int) -> Held | None:
+        """Where a server is, with the versions of all keys and no data."""
+        name = self._world.live(server)
+        if name is None:
+            return None
+        request = SyncRequest(
+            known=dict.fromkeys(self.keys, 0),
+            client_id=f"the page of {self.name}",
+            mode="native",
+            hint="mount",
+            cursor="",
+        )
+        work = self._world.servers[name].sync(request)
+        task = self._world.network.hosts[name].spawn(work)
+        await asyncio.wait([task])
+        if task.cancelled() or isinstance(task.exception(), RealityError):
+            return None
+        told = task.result()
+        versions = {key: HeldKey(node.version, None) for key, node in told.changed.items()}
+        return Held(None if told.cursor is UNSET else told.cursor, versions)
+
+    def with_data(self, position: Held) -> Held:
+        """The same position with the data that there is now."""
+        truth = self._world.application.truth
+        keys = {key: each._replace(data=truth[key]) for key, each in position.keys.items()}
+        return position._replace(keys=keys)
+
+    def _put_back(self, held: Held) -> None:
+        # Before the loop's next turn, in which the first request is made.
+        assert self.client is not None
+        for shard in self.client._shards:
+            shard._cursor = held.cursor
+            for key, resource in shard.resources.items():
+                if key in held.keys:
+                    _fill(resource, held.keys[key])
+
     # ---- inside --------------------------------------------------------------------------------
 
     def _servers(self) -> list[str]:
@@ -126,3 +214,11 @@ class SimClient:
         if not self._world.is_settling and self._random.random() < _FAILING_FETCHES:
             raise ConnectionError("the application failed")
         return data
+
+
+def _fill(resource: Resource, held: HeldKey) -> None:
+    resource.version, resource._has_data = held.version, True
+    resource._freshness = Freshness.FRESH
+    resource.state = replace(resource.state, data=held.data, status="idle")
+    if held.is_due:
+        resource.refetch()

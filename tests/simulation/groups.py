@@ -13,7 +13,7 @@ from unittest import mock
 
 from reality import Limits, RealityServer
 from reality.core.delta import Touched
-from reality.core.store_graph import StoreGraph
+from reality.core.store_graph import StoreGraph, Told
 from reality.server.state import MemoryState
 from reality.server.store_state import StoreState
 from reality.storage.memory import MemoryStorage, wall_clock_ms
@@ -21,6 +21,7 @@ from reality.testing.dictionary import DictStorage
 from reality.testing.hosts import Host, HostThread
 from reality.testing.network import SimulatedNetwork
 from tests.simulation import store
+from tests.simulation.hints import Hub
 from tests.simulation.plan import KEYS, OTHERS, PATTERNS, WAIT_S_MAX
 from tests.simulation.store import SimStore, StoreLink, Trouble
 
@@ -30,14 +31,20 @@ _HOP_S = 0.01
 TOKEN = "the-credential-of-the-application"
 
 
+# What a child of a server's process has of it.
+Memory = MemoryStorage | Told
+
+
 class Group(ABC):
     """The servers that clients may hop between.
 
     Attributes:
-        is_forgetful: whether a server that has too many nodes begins anew, as another origin.
+        is_forgetful: whether a server may still begin anew, as another origin, though all is well.
+        hints: the accelerator of all servers, if they have one.
     """
 
     is_forgetful = False
+    hints: Hub | None = None
 
     network: SimulatedNetwork
 
@@ -50,7 +57,11 @@ class Group(ABC):
         """A server that starts on a host, with nothing in memory."""
 
     @abstractmethod
-    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
+    def memory(self, parent: RealityServer) -> Memory:
+        """A copy of a server's memory, as a fork makes it."""
+
+    @abstractmethod
+    def fork(self, memory: Memory, host: Host) -> RealityServer:
         """A server that begins with the memory of another, as in a child of its process."""
 
     @abstractmethod
@@ -62,7 +73,16 @@ class Group(ABC):
         return {}
 
     def _make(self, host: Host, **options: Any) -> RealityServer:
-        server = host.call(RealityServer, host.name, token=TOKEN, limits=self.limits, **options)
+        server = host.call(
+            RealityServer,
+            host.name,
+            accelerator=self.hints,
+            token=TOKEN,
+            limits=self.limits,
+            **options,
+        )
+        if server._acceleration is not None:
+            server._acceleration._thread = HostThread(host, self.random)  # type: ignore[assignment]
         self._let_others_in(server)
         return server
 
@@ -89,12 +109,16 @@ class MemoryGroup(Group):
         """See `Group.server`."""
         return self._make(host)
 
-    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
-        """See `Group.fork`."""
+    def memory(self, parent: RealityServer) -> Memory:
+        """See `Group.memory`."""
         assert isinstance(parent._state, MemoryState)
-        inherited: MemoryStorage = copy.deepcopy(parent._state._storage)
-        inherited._after_fork()
-        return self._make(host, storage=inherited)
+        return copy.deepcopy(parent._state._storage)
+
+    def fork(self, memory: Memory, host: Host) -> RealityServer:
+        """See `Group.fork`."""
+        assert isinstance(memory, MemoryStorage)
+        memory._after_fork()
+        return self._make(host, storage=memory)
 
     def heal(self) -> None:
         """See `Group.heal`. Memory has no faults."""
@@ -120,12 +144,17 @@ class StoreGroup(Group):
         state._thread = HostThread(host, self.random, hop_s=_HOP_S)  # type: ignore[assignment]
         return server
 
-    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
+    def memory(self, parent: RealityServer) -> Memory:
+        """See `Group.memory`."""
+        assert isinstance(parent._state, StoreState)
+        return parent._state.told
+
+    def fork(self, memory: Memory, host: Host) -> RealityServer:
         """See `Group.fork`."""
         child = self.server(host)
-        assert isinstance(parent._state, StoreState)
+        assert isinstance(memory, Told)
         assert isinstance(child._state, StoreState)
-        child._state._told = parent._state.told
+        child._state._told = memory
         return child
 
     def heal(self) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Any
+from unittest import mock
 
 from reality import Mesh, RealityServer
 from reality.core.graph import Graph
 from reality.errors import RealityError
+from reality.mesh import runner
+from reality.server import sharing
 from reality.server.meshing import ServerMesh
 from reality.storage.memory import MemoryStorage
 from reality.testing.hosts import Host, HostThread
 from reality.testing.network import SimulatedNetwork
-from tests.simulation.groups import MemoryGroup, StoreGroup
+from tests.simulation.groups import Memory, MemoryGroup, StoreGroup
 from tests.simulation.store import SimStore, StoreLink
 
 _SECRET = "what all simulated servers know"  # and everybody else
@@ -23,6 +27,8 @@ _NAMES = ("s0", "s1", "s2", "s3")
 _FEW_ORIGINS = 12
 # A store that has more names than that fits nowhere in memory; the rest is for the unit tests.
 _NODES_MIN = 100
+# What small pages have room for: two or three names, so that batches are split.
+_SMALL_BYTES = 150
 
 
 class Meshed:
@@ -65,7 +71,7 @@ class Meshed:
 
     async def remove(self, name: str, servers: Mapping[str, RealityServer]) -> bool:
         """An operator says at one of the servers that another is gone; whether that was heard."""
-        for server in servers.values():
+        for server in list(servers.values()):
             mesh: ServerMesh | None = server.mesh
             assert mesh is not None
             try:
@@ -113,11 +119,17 @@ class MixedGroup(Meshed, StoreGroup):
             server._state._storage = link  # type: ignore[attr-defined]
         return server
 
-    def fork(self, parent: RealityServer, host: Host) -> RealityServer:
+    def memory(self, parent: RealityServer) -> Memory:
+        """See `Group.memory`."""
+        if self.has_store(parent.server_id):
+            return super().memory(parent)
+        return MemoryGroup.memory(self, parent)  # type: ignore[arg-type]
+
+    def fork(self, memory: Memory, host: Host) -> RealityServer:
         """See `Group.fork`."""
         if self.has_store(host.name):
-            return super().fork(parent, host)
-        return MemoryGroup.fork(self, parent, host)  # type: ignore[arg-type]
+            return super().fork(memory, host)
+        return MemoryGroup.fork(self, memory, host)  # type: ignore[arg-type]
 
     def has_store(self, name: str) -> bool:
         """Whether this server is one of those on a store."""
@@ -129,6 +141,9 @@ class MixedGroup(Meshed, StoreGroup):
             copied = SimStore()
             copied.restore(self.store)
             self._parted[name] = copied
+            # Two that are the same cannot be told apart before both are written to; then all
+            # clients are reset.
+            self.is_forgetful = True
 
     def is_seen_by(self, server: RealityServer) -> bool:
         """See `StoreGroup`; whoever is on a copy sees nothing of the store."""
@@ -137,3 +152,13 @@ class MixedGroup(Meshed, StoreGroup):
 
     def _make(self, host: Host, **options: Any) -> RealityServer:
         return self.joined(super()._make(host, mesh=self.mesh(host), **options), host)
+
+
+@contextmanager
+def small_pages() -> Iterator[None]:
+    """Messages between servers have room for a few names only."""
+    with (
+        mock.patch.object(runner, "_room", return_value=_SMALL_BYTES),
+        mock.patch.object(sharing, "_PAGE_BYTES_MIN", _SMALL_BYTES),
+    ):
+        yield

@@ -29,7 +29,7 @@ _CORRECT_MAX_S = 40.0
 # A request that was lost is repeated when its time is up, as it was, and so tells old news.
 _CALM_S = WAIT_S_MAX + TIMEOUT_S_MAX + 3.0
 _CALM_MAX_S = 60.0
-_QUIET_S = 30.0
+_QUIET_S = 20.0
 _LOOK_S = 0.25
 # Bursts of touches, after which all must be right again: a look at a store and a fetch later.
 _BURSTS = 5

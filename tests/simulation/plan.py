@@ -77,6 +77,8 @@ class Setting:
         has_clocks: whether their wall clocks go on while they are down; if not, every run of theirs
             begins at the same time, and versions of one run are those of another.
         clients: all there will be.
+        has_hints: whether they have an accelerator.
+        has_small_pages: whether a message of the mesh has room for a few names only.
     """
 
     group: str
@@ -84,6 +86,8 @@ class Setting:
     nodes_max: int
     has_clocks: bool
     clients: tuple[ClientSetting, ...]
+    has_hints: bool = False
+    has_small_pages: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,8 @@ def _setting(random: Random, group: str) -> Setting:
         nodes_max=random.choice([1_000, 1_000, 4, 8]),
         has_clocks=random.random() < 0.6,
         clients=tuple(_client(random) for _ in range(random.randint(2, 4))),
+        has_hints=group != "memory" and random.random() < 0.5,
+        has_small_pages=random.random() < 0.3,
     )
 
 
@@ -221,7 +227,14 @@ _MAKERS: dict[str, tuple[int, Maker]] = {
         5,
         lambda r: {"client": _which(r), "keys": r.sample(KEYS, r.randint(1, 3))},
     ),
-    "restart_client": (2, lambda r: {"client": _which(r), "down_s": _seconds(r, 0.1, 10)}),
+    "restart_client": (
+        5,
+        lambda r: {
+            "client": _which(r),
+            "down_s": _seconds(r, 0.1, 10),
+            **r.choice([{}, {"keeps": True}, {"keeps": True}, {"hydrates": True}]),
+        },
+    ),
     "disturb_link": (12, _link_fault),
     "pause": (3, lambda r: {"host": _who(r), "seconds": _seconds(r, 0.1, 15)}),
     "slow_down": (
@@ -232,13 +245,21 @@ _MAKERS: dict[str, tuple[int, Maker]] = {
     "crash": (4, lambda r: {"server": _which(r), "down_s": _seconds(r, 0.05, 12)}),
     "restart": (2, lambda r: {"server": _which(r), "down_s": _seconds(r, 0.05, 3)}),
     "roll": (1, lambda r: {"down_s": _seconds(r, 0.05, 2)}),
-    "fork": (2, lambda r: {"server": _which(r)}),
+    "fork": (2, lambda r: {"server": _which(r), "parent_s": r.choice([0.0, _seconds(r, 0.1, 5)])}),
 }
 
 _SERVERS: dict[str, tuple[int, Maker]] = {
     "add_server": (2, lambda _: {}),
     "retire_server": (1, lambda r: {"server": _which(r)}),
     "lose_server": (1, lambda r: {"server": _which(r)}),
+    "break_hints": (
+        2,
+        lambda r: {
+            "loss": r.choice([0.3, 1.0]),
+            "is_down": r.random() < 0.5,
+            "seconds": _seconds(r, 0.1, 15),
+        },
+    ),
 }
 _STORE: dict[str, tuple[int, Maker]] = {
     "fail_store": (

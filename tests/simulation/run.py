@@ -6,12 +6,13 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from reality.testing.virtual_time import run_virtually
 from tests.simulation.groups import in_order
+from tests.simulation.mesh_groups import small_pages
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import Plan
 from tests.simulation.steps import carry_out
@@ -50,13 +51,16 @@ def simulate(plan: Plan, *, is_verbose: bool = False) -> Outcome:
             lambda _, context: failures.append(_shown(context))
         )
         oracle = Oracle(world)
-        with oracle.watching_versions(), in_order():
+        pages = small_pages() if plan.setting.has_small_pages else nullcontext()
+        with oracle.watching_versions(), in_order(), pages:
             try:
                 async with asyncio.timeout(_RUN_S_MAX):
                     await _play(world)
                     await oracle.judge()
             finally:
                 seconds = world.now_s
+                # What comes now is cut off, and may complain.
+                asyncio.get_running_loop().set_exception_handler(lambda *_: None)
 
     with _errors_logged(failures):
         try:

@@ -11,6 +11,8 @@ from tests.simulation.plan import SERVERS_MAX, Step
 from tests.simulation.world import World
 
 _LOOK_S = 0.1
+# How long ago a client has written down what it held when it is switched off, at most.
+_WRITTEN_S = 5.0
 
 
 async def carry_out(world: World, step: Step) -> None:
@@ -44,13 +46,31 @@ async def sync_keys(world: World, random: Random, client: int, keys: list[str]) 
     await world.client(client).sync(keys)
 
 
-async def restart_client(world: World, random: Random, client: int, down_s: float) -> None:
-    """A client's machine is switched off and on."""
+async def restart_client(
+    world: World,
+    random: Random,
+    client: int,
+    down_s: float,
+    keeps: bool = False,
+    hydrates: bool = False,
+) -> None:
+    """A client's machine is switched off and on.
+
+    It begins with nothing, or with what it has written down some time before (`keeps`), or with a
+    page that was rendered while it was off (`hydrates`).
+    """
     restarted = world.client(client)
-    if restarted.client is not None:
-        await restarted.stop()
+    held = restarted.written() if keeps else None
+    if keeps:
+        await world.rest(random.uniform(0, _WRITTEN_S))
+    if restarted.client is None:
+        return
+    await restarted.stop()
+    if hydrates:
+        held = await restarted.page(random.randrange(60), down_s)
+    else:
         await world.rest(down_s)
-        restarted.start()
+    restarted.start(held)
 
 
 # ---- the network and the machines ----------------------------------------------------------------
@@ -102,6 +122,17 @@ async def jump_clock(world: World, random: Random, host: str, offset_s: float) -
     world.network.hosts[world.who(host)].wall_offset_s = offset_s
 
 
+async def break_hints(
+    world: World, random: Random, loss: float, is_down: bool, seconds: float
+) -> None:
+    """Hints are lost for a while, or nobody can connect to send and hear them."""
+    hub = world.group.hints
+    if hub is not None:
+        hub.disturb(loss=loss, is_down=is_down)
+        await world.rest(seconds)
+        hub.heal()
+
+
 # ---- servers come and go -------------------------------------------------------------------------
 
 
@@ -127,14 +158,16 @@ async def roll(world: World, random: Random, down_s: float) -> None:
             await _restart(world, name, down_s)
 
 
-async def fork(world: World, random: Random, server: int) -> None:
-    """A server's process forks; the child serves, the parent ends."""
+async def fork(world: World, random: Random, server: int, parent_s: float = 0.0) -> None:
+    """A server's process forks; the parent goes on for a while, then the child serves."""
     name = world.live(server)
     with world.busy_with(name) as may:
         if may and name is not None:
-            parent = world.servers[name]
-            await world.kill_server(name)
-            await world.start_server(name, parent=parent)
+            memory = world.group.memory(world.servers[name])
+            await world.rest(parent_s)
+            if name not in world.guarded:
+                await world.kill_server(name)
+                await world.start_server(name, memory=memory)
 
 
 async def add_server(world: World, random: Random) -> None:

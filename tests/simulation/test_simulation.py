@@ -16,7 +16,7 @@ SEEDS = 40
 FINGERPRINTS = """
 from tests.simulation.plan import draw
 from tests.simulation.run import simulate
-print(*(simulate(draw(seed, 30)).fingerprint for seed in range(6)))
+print(*(simulate(draw(seed, 30)).fingerprint for seed in range(8)))
 """
 
 
@@ -40,7 +40,7 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
     ]
 
     assert runs[0] == runs[1]
-    assert len(set(runs[0])) == 6
+    assert len(set(runs[0])) == 8
 
 
 def test_a_failing_plan_is_shrunk_to_the_steps_that_matter() -> None:

@@ -17,7 +17,15 @@ from reality.testing.virtual_time import BusyLoop, Deadlock, run_virtually
 async def drawn() -> tuple[object, ...]:
     """What a program may draw, and the times it may see."""
     await asyncio.sleep(random.random())
-    return secrets.token_hex(4), secrets.randbelow(1000), uuid.uuid4(), time.time(), time.time_ns()
+    return (
+        secrets.token_hex(4),
+        secrets.randbelow(1000),
+        secrets.randbits(32),
+        secrets.choice(range(1000)),
+        uuid.uuid4(),
+        time.time(),
+        time.time_ns(),
+    )
 
 
 def test_time_passes_only_where_a_program_waits() -> None:

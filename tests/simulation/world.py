@@ -19,7 +19,8 @@ from reality.testing.hosts import Host
 from reality.testing.network import Answer, Call, SimulatedNetwork
 from tests.simulation.application import Application
 from tests.simulation.clients import BALANCER, SimClient
-from tests.simulation.groups import Group, MemoryGroup, StoreGroup
+from tests.simulation.groups import Group, Memory, MemoryGroup, StoreGroup
+from tests.simulation.hints import Hub
 from tests.simulation.mesh_groups import Meshed, MeshGroup, MixedGroup
 from tests.simulation.plan import Plan
 
@@ -52,6 +53,8 @@ class World:
         self.network.watch = self._note_call
         self.group: Group = _GROUPS[setting.group](self.random("group"), setting.nodes_max)
         self.group.network = self.network
+        if setting.has_hints:
+            self.group.hints = Hub(self.random("hints"))
         self.names = [f"s{number}" for number in range(setting.servers)]
         self.servers: dict[str, RealityServer] = {}
         self.guarded: dict[str, int] = {}
@@ -97,6 +100,8 @@ class World:
         self._settled.set()
         self.network.heal()
         self.group.heal()
+        if self.group.hints is not None:
+            self.group.hints.heal()
 
     # ---- who -----------------------------------------------------------------------------------
 
@@ -132,7 +137,7 @@ class World:
         finally:
             self._busy.discard(name)
 
-    async def start_server(self, name: str, *, parent: RealityServer | None = None) -> None:
+    async def start_server(self, name: str, *, memory: Memory | None = None) -> None:
         """A server starts, unless another step has; or goes on with its parent's memory."""
         if name in self.servers:
             return
@@ -140,7 +145,7 @@ class World:
         if not self.plan.setting.has_clocks:
             host.wall_offset_s = -self.now_s
         make = self.group
-        server = make.server(host) if parent is None else make.fork(parent, host)
+        server = make.server(host) if memory is None else make.fork(memory, host)
         self.servers[name] = server
         await asyncio.wait([host.spawn(self._serve(host, server))])
 

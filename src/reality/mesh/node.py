@@ -19,7 +19,7 @@ from reality.mesh.messages import Exchange, Kind
 from reality.mesh.peers import Peer, lacks
 
 # The part of an interval within which, and once in which, what an exchange has brought is told on.
-_SOON = 0.25
+_SOON = 0.15
 # A server that has not looked at its clock for so many intervals was suspended.
 _PAUSE_INTERVALS = 5
 

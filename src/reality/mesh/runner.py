@@ -78,6 +78,7 @@ class Runner:
         self._taken = asyncio.Event()
         self._joined = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._has_ended = False
         self._late_at = float("-inf")
         self._learned_at = float("-inf")
         self.generation = FIRST_GENERATION
@@ -195,6 +196,7 @@ class Runner:
                     await asyncio.gather(*map(self._part_from, self._node.reachable()))
             except TimeoutError:
                 _logger.warning("%s ends before its peers have heard it all", self._server_id)
+        self._has_ended = True
         for task in self._calls:
             task.cancel()
         await asyncio.gather(self._clock, *self._calls, return_exceptions=True)
@@ -230,7 +232,7 @@ class Runner:
         return self._node.due_at()
 
     def _start(self, calls: list[Call]) -> None:
-        for call in calls:
+        for call in () if self._has_ended else calls:
             task = asyncio.create_task(self._carry_out(call))
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)

@@ -325,6 +325,9 @@ class HttpOverNetwork(httpx2.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx2.ReadTimeout("no answer came in time", request=request) from error
         except ConnectionRefusedError as error:
+            trace = request.extensions.get("trace")
+            if trace is not None:  # tells those that wonder whether a kept connection broke
+                await trace("connection.connect_tcp.failed", {"exception": error})
             raise httpx2.ConnectError(str(error), request=request) from error
         except ConnectionError as error:
             raise httpx2.ReadError(str(error), request=request) from error

@@ -211,7 +211,13 @@ def virtual_time(clock: VirtualClock, *, seed: int = 0) -> Iterator[None]:
                 perf_counter=clock.monotonic,
                 perf_counter_ns=nanoseconds(clock.monotonic),
             ),
-            mock.patch.multiple(secrets, token_bytes=token_bytes, randbelow=drawn.randrange),
+            mock.patch.multiple(
+                secrets,
+                token_bytes=token_bytes,
+                randbelow=drawn.randrange,
+                randbits=drawn.getrandbits,
+                choice=drawn.choice,
+            ),
             mock.patch.object(uuid, "uuid4", uuid4),
         ):
             yield
