@@ -15,7 +15,7 @@ from reality.core.delta import Delta
 from reality.core.graph import Answer, Graph, Node
 from reality.core.keys import is_pattern
 from reality.core.limits import VERSION_MAX
-from reality.core.replica import Merged
+from reality.core.replica import Generation, Merged
 from tests.core.model_client import Client
 from tests.core.world import Server, World, is_covered
 
@@ -86,7 +86,9 @@ class Evicting(Graph):
 
     is_emptied = False
 
-    def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
+    def renewed(
+        self, own_origin: str, *, now_ms: int, generation: Generation | None = None
+    ) -> Graph:
         self.is_emptied = True
         return self
 
@@ -189,7 +191,9 @@ class RegisterKeptHome(Graph):
 class RenewedLow(Graph):
     """A renewal takes the clock for its register, however far the versions have come."""
 
-    def renewed(self, own_origin: str, *, now_ms: int) -> Graph:
+    def renewed(
+        self, own_origin: str, *, now_ms: int, generation: Generation | None = None
+    ) -> Graph:
         return RenewedLow(own_origin, register=now_ms)
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reality.core.keys import KEY_BYTES_MAX, LEVELS_MAX, ancestors, check_name, is_pattern
+from reality.core.keys import (
+    KEY_BYTES_MAX,
+    LEVELS_MAX,
+    ancestors,
+    check_name,
+    check_names,
+    is_pattern,
+)
 from reality.errors import InvalidKey, LimitExceeded, RealityError
 from tests.core.vectors import each, spelled_out
 from tests.core.world import is_covered
@@ -87,3 +95,17 @@ def test_any_text_is_a_key_or_a_pattern_or_refused(name: str) -> None:
             check_name(pattern)
             assert is_pattern(pattern)
             assert pattern == "*" or name.startswith(pattern[:-1])
+
+
+@given(st.lists(st.sampled_from(["a", "posts:*", "é" * 300, "x" * 200, "a\x00", "", "a:" * 9])))
+def test_many_names_are_checked_like_each(names: list[str]) -> None:
+    """I6: all of a list of names are accepted, or it is refused for the first that is malformed."""
+
+    def refusal(check: Callable[[], object]) -> str:
+        try:
+            check()
+        except RealityError as error:
+            return str(error)
+        return ""
+
+    assert refusal(lambda: check_names(names)) == refusal(lambda: [*map(check_name, names)])

@@ -29,53 +29,47 @@ def exchange(server_id: str = "b", **members: Any) -> Exchange:
     """A message that says little but who has sent it."""
     run = f"{server_id}~1"
     kind: Kind = "exchange"
-    return Exchange(
-        **{
-            "kind": kind,
-            "server_id": server_id,
-            "run": run,
-            "origin": run,
-            "generation": (0, ""),
-            "register": 1,
-            "digest": {run: (0, 0)},
-        }
-        | members
-    )
+    told: dict[str, Any] = {
+        "kind": kind,
+        "server_id": server_id,
+        "run": run,
+        "origin": run,
+        "generation": (0, ""),
+        "register": 1,
+        "digest": {run: (0, 0)},
+    }
+    return Exchange(**(told | members))
 
 
 def page(**members: Any) -> Page:
     """A page with one entry, and last."""
-    return Page(
-        **{
-            "origin": "b~1",
-            "position": 7,
-            "register": 1,
-            "since": (0, 0),
-            "begins": (0, ""),
-            "ends": (1, ""),
-            "last": True,
-            "touched": [Entry("k", 1, 1, "", 0, False)],
-        }
-        | members
-    )
+    told: dict[str, Any] = {
+        "origin": "b~1",
+        "position": 7,
+        "register": 1,
+        "since": (0, 0),
+        "begins": (0, ""),
+        "ends": (1, ""),
+        "last": True,
+        "touched": [Entry("k", 1, 1, "", 0, False)],
+    }
+    return Page(**(told | members))
 
 
 def delta(**members: Any) -> Delta:
     """What `page` is to graphs, if it was sent by the run `b~1`."""
-    return Delta(
-        **{
-            "origin": "b~1",
-            "sender": "b~1",
-            "position": 7,
-            "register": 1,
-            "since": 0,
-            "after": 0,
-            "upto": Position(1),
-            "last": True,
-            "touched": (Touched("k", 1, 1, "", 0, False),),
-        }
-        | members
-    )
+    told: dict[str, Any] = {
+        "origin": "b~1",
+        "sender": "b~1",
+        "position": 7,
+        "register": 1,
+        "since": 0,
+        "after": 0,
+        "upto": Position(1),
+        "last": True,
+        "touched": (Touched("k", 1, 1, "", 0, False),),
+    }
+    return Delta(**(told | members))
 
 
 def plain(given: Delta) -> Delta:

@@ -10,7 +10,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reality.core.cursor import Position
 from reality.mesh.membership import Timing
@@ -198,7 +198,7 @@ def name_of(url: str) -> str:
     return url.split("/")[2]
 
 
-def full_mesh(count: int, seed: random.Random, **timing: float) -> Group:
+def full_mesh(count: int, seed: random.Random, **timing: Any) -> Group:
     """A group in which each has all others as peers, and has exchanged with them for a while."""
     group = Group(seed)
     names = [f"s{number}" for number in range(count)]

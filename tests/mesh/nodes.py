@@ -46,7 +46,7 @@ def answer(
     return node.answered(url, Answered(message, held or HELD, learned, sent_more), now_s)
 
 
-def met(*names: str, at_s: float = 0.0, **timing: float) -> Node:
+def met(*names: str, at_s: float = 0.0, **timing: Any) -> Node:
     """A node whose peers have all been reached; nothing is under way, and the gap is over."""
     node = node_of(*map(url_of, names), **timing)
     assert set(node.tick(at_s)) == {Call(url_of(name), "exchange") for name in names}

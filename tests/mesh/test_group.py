@@ -8,6 +8,7 @@ import pytest
 
 from tests.mesh.model import full_mesh, url_of
 
+
 @pytest.mark.parametrize("count", [2, 5])
 def test_a_touch_costs_a_call_a_peer(count: int) -> None:
     """I2: one touch is pushed once to each peer, and nothing goes back and forth after it."""

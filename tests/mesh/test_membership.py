@@ -363,9 +363,9 @@ def test_health_of_a_group(count: int) -> None:
     expected: dict[str, Health] = {f"s{number}": "healthy" for number in range(1, count + 1)}
     expected["s0"] = "unhealthy"
     for name, server in group.servers.items():
-        seen = {
-            each.server_id: each.health for each in server.node.statuses(HELD, group.now_s)
-        } | {name: "healthy"}
+        seen = {each.server_id: each.health for each in server.node.statuses(HELD, group.now_s)} | {
+            name: "healthy"
+        }
         assert seen == expected
 
 

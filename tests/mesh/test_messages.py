@@ -160,8 +160,23 @@ _WRONG: dict[str, list[Any]] = {
         [],
         None,
     ],
-    "url": ["b", "ftp://b", "http://", "http://b:0", "http://b:99999", "http://[", "http://" + "x" * 250, 1],
-    "publicUrl": ["javascript:alert(1)", "http://b/\n", "http://b/\x1b[2J", "//b", "http://" + "é" * 125],
+    "url": [
+        "b",
+        "ftp://b",
+        "http://",
+        "http://b:0",
+        "http://b:99999",
+        "http://[",
+        "http://" + "x" * 250,
+        1,
+    ],
+    "publicUrl": [
+        "javascript:alert(1)",
+        "http://b/\n",
+        "http://b/\x1b[2J",
+        "//b",
+        "http://" + "é" * 125,
+    ],
     "members": [
         [{"serverId": "", "url": ""}],
         [{"serverId": "c c", "url": "http://c"}],
@@ -306,7 +321,9 @@ def test_any_json_is_only_refused(value: Any) -> None:
 
 
 @given(_paths, _json | st.text(max_size=600) | st.integers(-(2**70), 2**70))
-def test_a_message_with_anything_in_it_is_read_or_refused(path: tuple[Any, ...], value: Any) -> None:
+def test_a_message_with_anything_in_it_is_read_or_refused(
+    path: tuple[Any, ...], value: Any
+) -> None:
     """I6: whatever stands in one place of a message, it is read or refused."""
     members = json.loads(encode(exchange(pages=[page()])))
     place = members

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from reality.core.cursor import Position
@@ -43,7 +45,7 @@ def test_one_call_a_peer_at_a_time() -> None:
 
 
 def test_pushes_to_a_peer_keep_a_gap() -> None:
-    """Two pushes to one peer are at least `push_gap_s` apart; what comes in between goes together."""
+    """Two pushes to one peer are `push_gap_s` apart at least; what comes between goes together."""
     node = met("b", push_gap_s=0.1)
     calls = []
     for number in range(1_000):
@@ -54,7 +56,7 @@ def test_pushes_to_a_peer_keep_a_gap() -> None:
     starts = [at_s for at_s, _ in calls]
 
     assert 8 <= len(calls) <= 12
-    assert all(after - before > 0.099 for before, after in zip(starts, starts[1:], strict=False))
+    assert all(after - before > 0.099 for before, after in pairwise(starts))
 
 
 def test_a_push_that_is_due_is_made_when_the_gap_is_over() -> None:
@@ -153,7 +155,7 @@ def test_a_call_from_a_peer_counts_as_an_exchange() -> None:
 
 
 def test_who_learns_tells_soon() -> None:
-    """What an exchange has brought, and a peer lacks, is told on within a quarter of an interval."""
+    """What an exchange brought, and a peer lacks, is told on within a quarter of an interval."""
     node = met("b", "c")
     held = HELD | {"x~1": Position(1)}
     settled(node, node.due_at())
@@ -182,7 +184,7 @@ def test_what_all_know_is_not_told_on() -> None:
 
 
 def test_a_failing_peer_is_sought() -> None:
-    """A peer that fails is asked for its digest as soon as its back-off is over, again and again."""
+    """A peer that fails is asked for its digest once its back-off is over, again and again."""
     node = met("b")
     node.touched(0.5)
     node.failed(B, 0.5, was_busy=False)
@@ -199,7 +201,8 @@ def test_a_failing_peer_is_sought() -> None:
         node.failed(B, now_s, was_busy=False)
     peer = node.peer(B)
     assert peer is not None
-    assert peer.health == "unhealthy"
+    before: str = peer.health
+    assert before == "unhealthy"
     assert node.reachable() == []
     assert Call(B, "exchange") in node.tick(now_s + 1.0)
     answer(node, "b", now_s + 1.01)
@@ -228,7 +231,7 @@ def test_a_peer_that_hangs_is_not_called_twice() -> None:
 
 
 def test_a_busy_loop_does_not_count_against_a_peer() -> None:
-    """A call that failed while this server could not run leaves the peer healthy, and is repeated."""
+    """A call that failed while this server could not run is repeated; the peer stays healthy."""
     node = met("b")
     node.touched(0.5)
     node.failed(B, 9.0, was_busy=True)
@@ -244,7 +247,7 @@ def test_a_busy_loop_does_not_count_against_a_peer() -> None:
 
 
 def test_pages_that_are_missing_are_asked_for_at_once() -> None:
-    """As long as a peer has more, and what it sends is of use, it is asked again without a pause."""
+    """While a peer has more, and what it sends is of use, it is asked again without a pause."""
     node = met("b")
     ahead = {"b~1": (9, 0)}
     node.hinted("b", 0.5)
@@ -279,7 +282,9 @@ def test_pushes_bring_only_their_own_news() -> None:
     node.touched(0.5)
     assert answer(node, "b", 0.6, kind="push", held=HELD | {"c~1": Position(3)}) == []
     node.touched(0.7)
-    assert answer(node, "b", 0.8, kind="push", held=HELD | {"a~1": Position(3)}) == [Call(B, "push")]
+    assert answer(node, "b", 0.8, kind="push", held=HELD | {"a~1": Position(3)}) == [
+        Call(B, "push")
+    ]
 
 
 def test_a_large_send_goes_on_while_the_peer_comes_further() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def fail(found: Peer, at_s: float, *, random: float = 0.5, counts: bool = True) 
 
 
 def test_health_follows_calls() -> None:
-    """Unknown, healthy, degraded with the first failure, unhealthy with the third, healthy again."""
+    """Unknown, healthy, degraded at the first failure, unhealthy at the third, healthy again."""
     found = peer()
     seen = [found.health]
     found = called()
@@ -59,7 +60,8 @@ def test_a_peer_that_was_never_reached_is_not_healthy() -> None:
 def test_a_slow_peer_is_degraded() -> None:
     """A peer whose answers take more than a second is degraded, until they are fast again."""
     found = called(SLOW_S * 1.1)
-    assert found.health == "degraded"
+    before: str = found.health
+    assert before == "degraded"
     for _ in range(10):
         found.began("push", 200)
         found.answered(200.001)
@@ -90,7 +92,7 @@ def test_a_failure_of_this_server_does_not_count() -> None:
 
 
 def test_what_a_failed_call_was_for_is_still_due() -> None:
-    """A failed push is owed; something greater that was wanted meanwhile is not forgotten for it."""
+    """A failed push is owed; something greater that was wanted meanwhile is not forgotten."""
     found = called()
     found.began("push", 101)
     found.failed(101, random=0, counts=True)
@@ -150,7 +152,7 @@ def test_what_a_peer_has_said_is_kept_without_its_pages() -> None:
         ({"members": []}, False),
     ],
 )
-def test_progress_is_noticed(members: dict[str, object], has_moved: bool) -> None:
+def test_progress_is_noticed(members: dict[str, Any], has_moved: bool) -> None:
     """Whether a peer has come further since it was last called is seen in digest and pages."""
     found = called()
     found.began("exchange", 101)

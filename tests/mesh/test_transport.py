@@ -236,8 +236,8 @@ async def test_a_name_and_password_are_sent(transport: HttpMeshTransport) -> Non
     """What a proxy in front of the peer asks for may stand in its URL."""
     peer = Peer()
     async with listening(peer) as url:
-        url = url.replace("//", "//me:hunter%202@")
-        assert await transport.post(url, ROUTE, b"{}", timeout_s=ENOUGH_S) == b"{}"
+        asked = url.replace("//", "//me:hunter%202@")
+        assert await transport.post(asked, ROUTE, b"{}", timeout_s=ENOUGH_S) == b"{}"
 
     headers = peer.requests[0].headers
     assert headers["authorization"] == f"Basic {b64encode(b'me:hunter 2').decode()}"

@@ -21,7 +21,7 @@ def crowd(server: RealityServer, count: int, *, key: str) -> list[Asker]:
     ]
 
 
-class CountingIndex(dict[str, set[Ticket]]):
+class CountingIndex(dict[str, dict[Ticket, None]]):
     """The index of the waiters, counting how often it is asked."""
 
     lookups = 0

@@ -72,27 +72,50 @@ def update(at_s: float, key: str) -> tuple[float, str, dict[str, Any]]:
     return write(at_s, 0, key, verb="update", number=number)
 
 
+def asks(at_s: float, *keys: str) -> tuple[float, str, dict[str, Any]]:
+    """The first client asks. As the last step: faults go on until then."""
+    return at_s, "sync_keys", {"client": 0, "keys": list(keys)}
+
+
 def cut(at_s: float, seconds: float, other: str | None = None, way: str = "both") -> Any:
     """The second server is cut off from all others, or another."""
     fault = {"kind": "cut", "amount": True, "host": "s1", "other": other, "way": way}
     return at_s, "disturb_link", {**fault, "seconds": seconds}
 
 
-JOINS = (0.5, "add_server", {})
-LOST = "lose_server", {"server": 1}
+JOINS: tuple[float, str, dict[str, Any]] = (0.5, "add_server", {})
+LOST: tuple[str, dict[str, Any]] = "lose_server", {"server": 1}
 
 SCENES = [
     # It is removed while it lives on; what it is told after that dies with it.
     Scene(
         broken.removal_by_suspicion,
         "I1",
-        plan("mesh", [asks_when_told("a")], JOINS, cut(3, 30), write(12, 1, "a"), (13, *LOST)),
+        plan(
+            "mesh",
+            [asks_when_told("a")],
+            JOINS,
+            cut(2, 30),
+            asks(11, "a"),
+            write(15, 1, "a"),
+            (16, *LOST),
+            asks(28, "a"),
+        ),
     ),
     # It dies with what nobody else has heard.
     Scene(
         broken.nobody_removes,
         "I1",
-        plan("mesh", [asks_when_told("a")], JOINS, cut(3, 30), write(4, 1, "a"), (5, *LOST)),
+        plan(
+            "mesh",
+            [asks_when_told("a")],
+            JOINS,
+            asks(2, "a"),
+            cut(3, 30),
+            write(4, 1, "a"),
+            (5, *LOST),
+            asks(17, "a"),
+        ),
     ),
     # Parent and child each do something of their own as the second touch of the same origin.
     Scene(
@@ -107,6 +130,7 @@ SCENES = [
             write(4, 1, "a"),
             cut(4.5, 20),
             write(18, 1, "c"),
+            asks(22, "c"),
         ),
     ),
     # A touch is lost, and the next has the same sequence and makes the same version.
@@ -117,7 +141,7 @@ SCENES = [
             "store",
             [asks_when_told("a")],
             write(1, 0, "a"),
-            (2, "sync_keys", {"client": 0, "keys": ["a"]}),
+            asks(2, "a"),
             (3, "restore", {"backup": 0, "is_told": False}),
             write(5, 0, "a"),
         ),
@@ -142,7 +166,7 @@ SCENES = [
             "store",
             [asks_when_told("b:1")],
             update(1, "b:1"),
-            (2, "sync_keys", {"client": 0, "keys": ["b:1"]}),
+            asks(2, "b:1"),
             (3, "back_up", {}),
             write(4, 0, "b:1"),
             (5, "restore", {"backup": 1, "is_told": True}),
@@ -159,6 +183,7 @@ SCENES = [
             (2, "break_hints", {"loss": 1.0, "is_down": False, "seconds": 2.0}),
             write(3, 1, "a"),
             (4, *LOST),
+            asks(16, "a"),
             has_hints=True,
         ),
     ),
@@ -170,17 +195,24 @@ SCENES = [
             "memory",
             [asks_when_told("a")],
             write(1, 0, "a"),
-            (2, "sync_keys", {"client": 0, "keys": ["a"]}),
+            asks(2, "a"),
             write(3, 0, "a", verb="delete"),
         ),
     ),
-    # The touches in the end are enough.
-    Scene(broken.waiter_late, "I1", plan("memory", [waits(*KEYS) for _ in range(4)])),
+    # A touch comes between a look and the wait; the bursts at the end of every run are enough.
+    Scene(broken.waiter_late, "I1", plan("memory", [waits(*KEYS) for _ in range(16)])),
     # A batch is split over pages.
     Scene(
         broken.every_page_counts,
         "I1",
-        plan("mesh", [asks_when_told(*KEYS)], JOINS, write(3, 1, *KEYS), has_small_pages=True),
+        plan(
+            "mesh",
+            [asks_when_told(*KEYS)],
+            JOINS,
+            asks(2, *KEYS),
+            write(6, 1, *KEYS),
+            has_small_pages=True,
+        ),
     ),
     # A server that has lost its memory hears what is new, but cannot ask for what is not.
     Scene(
@@ -192,8 +224,9 @@ SCENES = [
             JOINS,
             write(2, 0, "a"),
             (3, "crash", {"server": 1, "down_s": 1.0}),
-            cut(3.5, 5, "s0", "to"),
+            cut(3.5, 20, "s0", "to"),
             write(3.7, 0, "c"),
+            asks(22, "a"),
         ),
     ),
     # A server does not hear that its news has come, and sends it again with more.
@@ -207,6 +240,7 @@ SCENES = [
             cut(2, 5, "s0", "to"),
             write(2.1, 0, "a"),
             write(3, 0, "c"),
+            asks(6, "a"),
         ),
     ),
     # Data is fetched that nobody has been told of yet, and then becomes again what was told.
@@ -243,6 +277,7 @@ SCENES = [
             [waits("a")],
             (2, "restart_client", {"client": 0, "down_s": 1.0, "keeps": True}),
             write(2.1, 0, "a"),
+            asks(9, "a"),
         ),
     ),
 ]

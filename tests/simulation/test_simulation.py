@@ -3,15 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from random import SystemRandom
 
 import pytest
 
 from tests.simulation.plan import Plan, Step, draw, shrink
 from tests.simulation.run import simulate
 
-STEPS = 60
-# `make simulate` goes on from here.
-SEEDS = 40
+pytestmark = pytest.mark.slow
+
+STEPS = 30
+# `make simulate` runs as many more as there is time for.
+SEEDS = 200
+FRESH_SEEDS = 20
 
 FINGERPRINTS = """
 from tests.simulation.plan import draw
@@ -24,6 +28,17 @@ print(*(simulate(draw(seed, 30)).fingerprint for seed in range(8)))
 def test_nothing_is_lost_whatever_happens(seed: int) -> None:
     """I1, I2, I4, I8: real servers and clients get over every fault that a seed can draw."""
     assert simulate(draw(seed, STEPS)).failure == ""
+
+
+@pytest.mark.parametrize("number", range(FRESH_SEEDS))
+def test_nothing_is_lost_whatever_else_happens(number: int) -> None:
+    """I1, I2, I4, I8: and over those of seeds that nobody has tried before."""
+    seed = SystemRandom().randrange(2**48)
+
+    failure = simulate(draw(seed, STEPS)).failure
+
+    again = f"again: python -m tests.simulation --seed {seed} --steps {STEPS}"
+    assert not failure, f"{failure}\n{again}"
 
 
 def test_a_seed_gives_the_same_run_in_every_process() -> None:

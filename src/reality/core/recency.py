@@ -51,7 +51,7 @@ class RecencyLog:
                 yield found, name
 
     def all_after(self, position: int) -> Iterator[tuple[int, str]]:
-        """As `after`, with the touches that were overtaken: for callers who tell them themselves."""
+        """As `after`, with those that were overtaken: for callers who can tell by themselves."""
         for index in range(bisect_right(self._positions, position), len(self._names)):
             yield self._positions[index], self._names[index]
 
