@@ -257,9 +257,10 @@ def test_only_who_has_the_secret_sees_peers(pair: Pair) -> None:
 def test_removing_asks(pair: Pair) -> None:
     """A person is told what a removal does, and may refuse; nobody there is not asked."""
     remove = ("peers", "remove", "s2", "--url", pair.urls[0])
-    asked = answered(b"n\n", *remove)
+    asked = answered(b"n\n", *remove, "--force")
 
     assert is_refused(run(*remove, REALITY_MESH_SECRET=SECRET), "--yes")
+    assert is_refused(run(*remove, "--yes", REALITY_MESH_SECRET=SECRET), "healthy", "--force")
     assert asked.returncode == 1
     assert "s2 is healthy; last contact" in asked.stdout
     assert "All clients will refetch once, and no server called s2 can ever join" in asked.stdout
@@ -269,11 +270,14 @@ def test_removing_asks(pair: Pair) -> None:
 def test_what_was_never_there_can_be_removed(pair: Pair) -> None:
     """`--yes` answers for the person; options may stand before the word as well."""
     url = pair.urls[0]
-    result = run("peers", "--url", url, "remove", "s9", "--yes", REALITY_MESH_SECRET=SECRET)
+    remove = ("peers", "--url", url, "remove", "s9", "--yes")
+    result = run(*remove, "--force", REALITY_MESH_SECRET=SECRET)
 
+    assert is_refused(run(*remove, REALITY_MESH_SECRET=SECRET), "knows no server s9", "--force")
     assert (result.returncode, result.stdout) == (0, "removed  s9 (s9!gone)\n")
     assert is_refused(
-        run("peers", "remove", "s 9", "--yes", "--url", url, REALITY_MESH_SECRET=SECRET), "server"
+        run("peers", "remove", "s 9", "--yes", "--force", "--url", url, REALITY_MESH_SECRET=SECRET),
+        "server",
     )
 
 
@@ -282,6 +286,8 @@ def test_a_dead_server_is_removed(tmp_path: Path) -> None:
     with started(tmp_path) as pair:
         pair.second.kill()
         pair.second.wait()
+        while any(each["health"] == "healthy" for each in table(pair.urls[0])["peers"]):
+            time.sleep(0.05)
         result = answered(b"y\n", "peers", "remove", "s2", "--url", pair.urls[0])
         left = table(pair.urls[0])["peers"]
 

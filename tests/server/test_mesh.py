@@ -8,13 +8,11 @@ import pytest
 
 from reality import RealityServer
 from reality.errors import NotReady
-from reality.mesh.messages import encode
 from tests.server.asking import Asker, answered, holding
 from tests.server.meshed import (
     NEVER_S,
     SOON_S,
     alike,
-    digest_of,
     eventually,
     hears_of,
     meshed,
@@ -253,23 +251,6 @@ async def test_health_of_peers_is_told_to_clients() -> None:
         assert a.is_ready
 
 
-async def test_a_stopped_server_starts_again() -> None:
-    """A server that was stopped and started is in its mesh again, and has missed nothing."""
-    async with meshed() as wires:
-        a, b = await wires.started("a", "b", interval=SOON_S)
-        asker = await Asker(b, "k").caught_up()
-        await b.stop()
-        await a.invalidate("k")
-        await b.start()
-        response = await asker.ask()
-        assert list(response.changed) == ["k"]
-        await alike(a, b)
-        await b.invalidate("k")
-        await alike(a, b)
-
-        assert digest_of(a)[_own(b)].sequence == 1
-
-
 def _healthy(server: RealityServer) -> int:
     mesh = server.stats().mesh
     return 0 if mesh is None else mesh.healthy
@@ -277,26 +258,3 @@ def _healthy(server: RealityServer) -> int:
 
 def _own(server: RealityServer) -> str:
     return server.stats().origin
-
-
-async def test_held_syncs_are_answered_when_the_server_stops() -> None:
-    """Whoever is held by a server that stops is answered at once, with what is known."""
-    async with meshed() as wires:
-        a, _ = await wires.started("a", "b")
-        asker = Asker(a, "k")
-        async with holding(asker) as [task]:
-            await a.stop()
-            response = await answered(task)
-
-        assert (response.changed, response.reset) == ({}, False)
-
-
-async def test_a_stopped_server_answers_no_peer() -> None:
-    """A peer that calls a server that was stopped is refused, and does not start it again."""
-    async with meshed() as wires:
-        a, b = await wires.started("a", "b")
-        await a.stop()
-        assert a.mesh is not None
-        with pytest.raises(NotReady, match="was stopped"):
-            await a.mesh.answer("/mesh/exchange", encode(wires.said[-1].message))
-        assert _healthy(a) == 0

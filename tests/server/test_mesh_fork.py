@@ -43,7 +43,7 @@ async def answer_of(source: int) -> object:
             text = await asyncio.to_thread(_read_all, source)
     finally:
         os.close(source)
-        os.waitpid(_children.pop(source), 0)
+        await asyncio.to_thread(os.waitpid, _children.pop(source), 0)
     return json.loads(text)
 
 

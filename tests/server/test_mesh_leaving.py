@@ -9,6 +9,7 @@ import pytest
 from reality import RealityServer
 from reality.core.cursor import gone_origin
 from reality.errors import NotReady
+from reality.mesh.messages import encode
 from tests.server.asking import Asker, answered, holding
 from tests.server.meshed import (
     SOON_S,
@@ -64,7 +65,7 @@ async def test_a_peer_that_was_only_heard_of_is_forgotten_when_it_leaves() -> No
 async def test_a_removal_is_known_to_all_and_resets_once() -> None:
     """I1, I2: once a dead server is removed, each client refetches once; no one does again."""
     async with meshed() as wires:
-        a, b, c = await wires.started("a", "b", "c", interval=SOON_S)
+        a, b, _ = await wires.started("a", "b", "c", interval=SOON_S)
         await wires.crash("c")
         asker = Asker(b, "k")
         async with holding(asker) as [task]:
@@ -175,6 +176,55 @@ async def test_a_server_that_was_never_reached_is_not_removed() -> None:
         assert all(_is_member(server) for server in (a, b, c))
 
 
+async def test_a_stopped_server_starts_again() -> None:
+    """A server that was stopped and started is in its mesh again, and has missed nothing."""
+    async with meshed() as wires:
+        a, b = await wires.started("a", "b", interval=SOON_S)
+        asker = await Asker(b, "k").caught_up()
+        await b.stop()
+        await a.invalidate("k")
+        await b.start()
+        response = await asker.ask()
+        assert list(response.changed) == ["k"]
+        await alike(a, b)
+        await b.invalidate("k")
+        await alike(a, b)
+
+        assert digest_of(a)[_own(b)].sequence == 1
+
+
+async def test_held_syncs_are_answered_when_the_server_stops() -> None:
+    """Whoever is held by a server that stops is answered at once, with what is known."""
+    async with meshed() as wires:
+        a, _ = await wires.started("a", "b")
+        asker = Asker(a, "k")
+        async with holding(asker) as [task]:
+            await a.stop()
+            response = await answered(task)
+
+        assert (response.changed, response.reset) == ({}, False)
+
+
+async def test_a_stopped_server_answers_no_peer() -> None:
+    """A peer that calls a server that was stopped is refused, and does not start it again."""
+    async with meshed() as wires:
+        a, _ = await wires.started("a", "b")
+        await a.stop()
+        assert a.mesh is not None
+        with pytest.raises(NotReady, match="was stopped"):
+            await a.mesh.answer("/mesh/exchange", encode(wires.said[-1].message))
+        assert _healthy(a) == 0
+
+
 def _is_member(server: RealityServer) -> bool:
     mesh = server.stats().mesh
     return mesh is not None and not mesh.is_removed
+
+
+def _healthy(server: RealityServer) -> int:
+    mesh = server.stats().mesh
+    return 0 if mesh is None else mesh.healthy
+
+
+def _own(server: RealityServer) -> str:
+    return server.stats().origin

@@ -52,7 +52,7 @@ async def test_servers_converge_whatever_gets_lost(seed: int) -> None:
             key = draw.choice([*keys, "k:*"])
             await draw.choice(servers).invalidate(key)
             asker = draw.choice(askers)
-            heard[asker.client_id] |= {each: 1 for each in (await asker.ask()).changed}
+            heard[asker.client_id] |= dict.fromkeys((await asker.ask()).changed, 1)
             await asyncio.sleep(draw.random() * 0.01)
         wires.loses = lambda _: False
         await alike(*servers)

@@ -48,7 +48,11 @@ async def test_a_touch_anywhere_is_heard_everywhere(tmp_path: Path) -> None:
             askers = [Asker(server, key, client_id=server.server_id) for server in servers]
             for asker in askers:
                 await asker.caught_up()
-            async with holding(askers[0]) as [a], holding(askers[1]) as [b], holding(askers[2]) as [c]:
+            async with (
+                holding(askers[0]) as [a],
+                holding(askers[1]) as [b],
+                holding(askers[2]) as [c],
+            ):
                 await touched.invalidate(key)
                 responses = [await answered(task) for task in (a, b, c)]
             for response in responses:

@@ -97,7 +97,9 @@ async def test_what_is_sent_fits(seed: int) -> None:
     long = character * draw.choice([1, 20, 512 // len(character.encode()) - 7])
     for number in range(draw.choice([1, 5, 60])):
         names = [f"{number}:{at:03}{long}"[:500] for at in range(draw.choice([1, 20, 60]))]
-        message = exchange(digest={}, pages=[_origin_pages(number, names, past=draw.choice([0, 64]))])
+        message = exchange(
+            digest={}, pages=[_origin_pages(number, names, past=draw.choice([0, 64]))]
+        )
         await sharer.sharing.take(message)
     for size in (len(encode(exchange())), len(encode(largest_exchange()))):
         asked = exchange("c", generation=tuple(sharer.graph.generation))

@@ -199,6 +199,9 @@ def remove(
     ] = None,
     secret_file: SecretFile = None,
     yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one that is unknown here, or that answers.")
+    ] = False,
 ) -> None:
     """Remove a server that never comes back.
 
@@ -213,8 +216,11 @@ def remove(
     before = context.parent.params
     url = url or before["url"]
     secrets = needed_secrets(secret_file or before["secret_file"])
+    known = asyncio.run(_peers(url, secrets))
+    if not force and (objection := _objection(known, server_id)):
+        fail(objection)
     if not yes:
-        say(_known(asyncio.run(_peers(url, secrets)), server_id))
+        say(_known(known, server_id))
         say(f"All clients will refetch once, and no server called {server_id} can ever join.")
         typer.confirm("Remove it for good?", abort=True)
     body = encode(RemoveRequest(server_id=server_id))
@@ -267,6 +273,24 @@ def _ago(milliseconds: int | None) -> str:
         if seconds < limit_s:
             return f"{seconds / unit_s:.{1 if seconds < 10 else 0}f} {unit} ago"
     return f"{seconds / 86_400:.0f} d ago"
+
+
+def _objection(answer: PeersResponse, server_id: str) -> str:
+    """Why a server is perhaps not the one that should be removed; "" if it may well be."""
+    found = [peer for peer in answer.peers if peer.server_id == server_id]
+    if server_id == answer.server_id:
+        return ""  # the server says so itself
+    if not found:
+        return (
+            f"{answer.server_id} knows no server {server_id}: `reality peers` shows those that it "
+            "knows; --force removes the id all the same"
+        )
+    if found[0].health == "healthy":
+        return (
+            f"{server_id} is healthy, last contact {_ago(found[0].last_contact_ms)}: stop it "
+            "instead, it says goodbye; --force removes it all the same"
+        )
+    return ""
 
 
 def _known(answer: PeersResponse, server_id: str) -> str:

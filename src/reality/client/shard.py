@@ -222,6 +222,7 @@ class Shard:
 
     def _go_on(self, exchanged: Exchanged, *, wait_s: float, news: bool, reset: bool) -> None:
         pace = self._pace
+        trips = self._pacer.trips
         pause_s = self._pacer.answered(
             now_s=time.monotonic(),
             took_s=exchanged.took_s,
@@ -230,11 +231,10 @@ class Shard:
             reset=reset,
             random=random.random(),
         )
-        if self._pacer.has_tripped and pause_s:
+        if self._pacer.trips > trips == 0:
             _logger.warning(
-                "answers with news come in a loop; pausing for %.1f s (is a key invalidated "
-                "whenever it is fetched?)",
-                pause_s,
+                "answers with news come faster than one in 100 ms: asking about once a second from "
+                "now on, until they are fewer (or is a key invalidated whenever it is fetched?)"
             )
         pause_s = max(pause_s, exchanged.retry_after_s)
         if pace.live is False and not pause_s:

@@ -18,9 +18,11 @@ from enum import StrEnum
 
 from reality.core.backoff import ceiling
 
-# Five answers with news within half a second are a loop rather than news (pitfall 3).
+# Five answers with news within half a second may be a loop rather than news (pitfall 3). The pause
+# after them is always the same: where they are news, more comes meanwhile, and goes together.
 BREAKER_ANSWERS = 5
 BREAKER_WINDOW_S = 0.5
+BREAKER_PAUSE_S = 1.0
 # A held request that returns sooner, empty, was not held.
 HELD_S_MIN = 0.5
 PAUSE_BASE_S = 1.0
@@ -125,8 +127,9 @@ def transition(state: Polling, event: Event) -> tuple[Polling, Action]:
 class Pacer:
     """How long to pause after an answer: the breaker, resets in a row, servers that do not hold.
 
-    Pauses double from `PAUSE_BASE_S` to `PAUSE_MAX_S` as long as the reason goes on, and are drawn
-    from their upper half, so that clients of one server do not move in step.
+    Pauses for resets in a row, and for a server that does not hold, double from `PAUSE_BASE_S` to
+    `PAUSE_MAX_S` as long as the reason goes on. All are drawn from their upper half, so that the
+    clients of one server do not move in step.
     """
 
     def __init__(self) -> None:
@@ -162,8 +165,12 @@ class Pacer:
             self._trips += 1
         elif wait_s > 0 and not news:
             self._trips = 0
-        reasons = (self._resets - 1, self._unheld, self._trips if is_looping else 0)
-        return max(map(_pause, reasons)) * (0.5 + random / 2)
+        pauses = (
+            _pause(self._resets - 1),
+            _pause(self._unheld),
+            BREAKER_PAUSE_S if is_looping else 0.0,
+        )
+        return max(pauses) * (0.5 + random / 2)
 
     def failed(self) -> int:
         """Count a failure in a row; how many there were before it."""
@@ -171,9 +178,9 @@ class Pacer:
         return self._failures - 1
 
     @property
-    def has_tripped(self) -> bool:
-        """Whether the breaker is open: answers came in a loop and no quiet one since."""
-        return self._trips > 0
+    def trips(self) -> int:
+        """How often answers came in a loop since the last one that was held in vain."""
+        return self._trips
 
     def _is_looping(self, now_s: float, *, news: bool) -> bool:
         recent = self._news_at

@@ -59,7 +59,7 @@ class Merged(NamedTuple):
     """
 
     applied: bool
-    touched: frozenset[str] = frozenset()
+    touched: tuple[str, ...] = ()
     new_origin: bool = False
 
 
@@ -207,7 +207,7 @@ class Replica:
             history = self._histories.setdefault(delta.origin, History())
             history.remember((*delta.past, delta.upto))
         self._admit(delta.origin, max(held, delta.upto))
-        return Merged(True, frozenset(each.name for each in delta.touched), is_new)
+        return Merged(True, tuple(each.name for each in delta.touched), is_new)
 
     def remove(self, server_id: str) -> bool:
         """Know that a server is gone for good; whether that is news: every waiter is concerned.

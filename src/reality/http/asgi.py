@@ -126,9 +126,7 @@ async def _body(headers: dict[bytes, bytes], receive: Receive, body_bytes_max: i
 
 
 def _too_large(body_bytes_max: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"the body is larger than {body_bytes_max} bytes: ask for fewer keys at once"
-    )
+    return BodyTooLarge(f"the body is larger than {body_bytes_max} bytes: send less at once")
 
 
 @lru_cache(maxsize=_ROUTES_CACHED_MAX)

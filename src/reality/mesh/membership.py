@@ -132,11 +132,14 @@ class Membership:
         return [each.url for each in self._peers.values() if not each.is_sought]
 
     def is_caught_up(self) -> bool:
-        """Whether every configured peer was asked for what it knows, or cannot be reached."""
+        """Whether all was had that peers know: those that are configured, or were heard themselves.
+
+        One that cannot be reached is not waited for.
+        """
         return all(
             each.caught_up_at is not None or each.failures or each.has_left
             for each in self._peers.values()
-            if each.is_configured
+            if each.is_configured or each.digest is not None
         )
 
     def rejoin(self) -> None:

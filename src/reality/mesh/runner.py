@@ -83,6 +83,8 @@ class Runner:
         self._learned_at = float("-inf")
         self.generation = FIRST_GENERATION
         self._complaints = Complaints(_logger)
+        self._silent: set[str] = set()  # URLs whose failing was told
+        self._gone: frozenset[str] = frozenset()
         self._clock = asyncio.create_task(self._run())
         self.exchanges = self.pushes = self.failures = self.refused = self.asked = 0
         self.peers = self.healthy = 0
@@ -174,7 +176,7 @@ class Runner:
     async def remove(self, server_id: str) -> str:
         """Remove a server for good, and tell all."""
         origin = await self._state.remove(server_id)
-        self._node.removed([server_id])
+        self._note_removed(frozenset([server_id]))
         self.hinted("")
         return origin
 
@@ -250,6 +252,9 @@ class Runner:
             _logger.exception("a call of %s failed in an unforeseen way", call.url)
             self._failed(call, error, began)
         else:
+            if call.url in self._silent:
+                self._silent.discard(call.url)
+                _logger.warning("the peer %s answers again", shown_url(call.url))
             if call.kind == "exchange" and answered.learned:
                 self._node.learned(answered.held, _now_s())
             self._start(self._node.answered(call.url, answered, _now_s()))
@@ -283,7 +288,13 @@ class Runner:
 
     def _note(self, message: Exchange, taken: Taken, *, url: str) -> None:
         """A message was taken in."""
-        self._node.removed(taken.removed)
+        self._note_removed(taken.removed)
+        if message.server_id == self._server_id and message.run != self._node.run:
+            self._complaints.say(
+                "id",
+                "another server calls itself %s, too: give each an id of its own (--server-id)",
+                self._server_id,
+            )
         self._node.heard(message, _now_s(), url=url, held=taken.held)
         if taken.learned:
             self._learned_at = _now_s()
@@ -291,6 +302,19 @@ class Runner:
             self._node.learned(taken.held, _now_s())
         self._taken.set()
         self._roused.set()
+
+    def _note_removed(self, gone: frozenset[str]) -> None:
+        """These servers are gone for good; say so of those that are new."""
+        for server_id in sorted(gone - self._gone):
+            if server_id == self._server_id:
+                _logger.error(
+                    "%s was removed from its mesh and answers no more: start it under another id",
+                    server_id,
+                )
+            else:
+                _logger.warning("%s was removed from the mesh for good", server_id)
+        self._gone |= gone
+        self._node.removed(gone)
 
     async def _message(self, kind: Kind, *, to_run: str) -> Exchange:
         here = await self._state.summary()
@@ -328,11 +352,15 @@ class Runner:
         self.failures += 1
         shown = shown_url(call.url)
         self._node.failed(call.url, _now_s(), was_busy=self._late_at >= began)
+        peer = self._node.peer(call.url)
         if isinstance(error, (RemoteError, ProtocolError, MeshUnauthorized)):
             self.refused += 1
             self._complaints.say(call.url, "the peer %s cannot be used: %s", shown, error)
-        else:
+            self._silent.add(call.url)
+        elif peer is not None and peer.health == "unhealthy":
+            # Not before: a server that starts calls others before it can be called.
             self._complaints.say(call.url, "the peer %s does not answer: %s", shown, error)
+            self._silent.add(call.url)
 
     async def _part_from(self, url: str) -> None:
         for _ in range(_FAREWELL_ROUNDS):

@@ -33,7 +33,10 @@ class LoopThread:
         It runs to its end even if the caller is cancelled.
         """
         future = asyncio.run_coroutine_threadsafe(call, self._running(call))
-        return await asyncio.shield(asyncio.wrap_future(future))
+        waiting = asyncio.wrap_future(future)
+        # If the caller is cancelled, nobody asks what it failed with.
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(waiting)
 
     def block_on(
         self, call: Coroutine[Any, Any, Result], *, timeout_s: float | None = None

@@ -146,7 +146,13 @@ class HostThread:
     async def call(self, call: Coroutine[Any, Any, Result]) -> Result:
         """See `LoopThread.call`."""
         task = self._host.spawn(self._hopping(call))
-        task.add_done_callback(lambda _: call.close())  # if the host died before it began
+
+        def ended(task: asyncio.Task[Result]) -> None:
+            call.close()  # if the host died before it began
+            if not task.cancelled():
+                task.exception()  # its caller may have gone
+
+        task.add_done_callback(ended)
         return await asyncio.shield(task)
 
     def spawn(self, call: Coroutine[Any, Any, object]) -> None:
