@@ -13,7 +13,7 @@ from reality.core.delta import Mark, Touched
 from reality.core.history import POSITIONS_KEPT, POSITIONS_TOLD, History
 from reality.core.ledger import Ledger
 from reality.core.limits import GONE_MAX
-from reality.core.replica import Generation, Replica
+from reality.core.replica import Generation, Merged, Replica
 from reality.errors import TooManyOrigins
 from tests.core.replicas import KEYS, delta, graph_of, walk
 from tests.core.touching import ORIGINS, nodes_of, played_apart, touch_lists
@@ -72,7 +72,7 @@ def test_an_origin_without_touches_is_known_by_its_delta() -> None:
     """That there is an origin is news, even if it has done nothing; the own one is not taken."""
     graph = graph_of()
 
-    assert graph.merge(delta("b~1")) == (True, frozenset(), True)
+    assert graph.merge(delta("b~1")) == Merged(applied=True, touched=(), new_origin=True)
     assert graph.merge(delta("b~1")).new_origin is False
     assert not graph.merge(delta("a~1", "k")).applied
 

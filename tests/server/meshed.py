@@ -38,7 +38,7 @@ class Wires:
         self.servers: dict[str, RealityServer] = {}
         self.down: set[str] = set()
         self.said: list[Said] = []
-        # Whether a message gets lost on its way.
+        # Whether a message, or the answer to it, gets lost on its way.
         self.loses: Callable[[Said], bool] = lambda _: False
         # What a message waits for on its way.
         self.delay: Callable[[Said], Awaitable[object]] = _at_once
@@ -110,9 +110,12 @@ class _Wire:
         if server is None or server.mesh is None or is_down or wires.loses(said):
             raise ServerUnavailable(f"{said.target} cannot be reached")
         try:
-            return await server.mesh.answer(route, body)
+            answer = await server.mesh.answer(route, body)
         except RealityError as error:
             raise RemoteError(str(error), status=error.status, code=error.code) from error
+        if wires.loses(said):
+            raise ServerUnavailable(f"the answer of {said.target} was lost")
+        return answer
 
 
 @asynccontextmanager

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, NamedTuple
-from unittest import mock
 
 import msgspec
 
 from reality import AsyncRealityClient, RealityServer
-from reality.core.delta import Delta
 from reality.core.graph import Graph
 from reality.core.messages import SyncResponse
-from reality.core.replica import Merged
 from reality.testing.hosts import Host
 from reality.testing.network import Answer, Call, SimulatedNetwork
 from tests.simulation.groups import StoreGroup
@@ -238,16 +234,3 @@ async def until(holds: Callable[[], bool], *, within_s: float) -> float:
         assert loop.time() - began_s < within_s, f"not within {within_s} s"
         await asyncio.sleep(_LOOK_S)
     return loop.time() - began_s
-
-
-@contextmanager
-def woken_in_order() -> Iterator[None]:
-    """Names that came from a peer wake who waits for them in sorted order, not in that of a set."""
-    merge = Graph.merge
-
-    def merge_sorted(graph: Graph, page: Delta) -> Merged:
-        merged = merge(graph, page)
-        return merged._replace(touched=sorted(merged.touched))  # type: ignore[arg-type]
-
-    with mock.patch.object(Graph, "merge", merge_sorted):
-        yield

@@ -14,7 +14,7 @@ import pytest
 from reality.mesh.node import Node
 from reality.testing.virtual_time import run_virtually
 from tests.simulation.groups import in_order
-from tests.simulation.stage import Stage, until, woken_in_order
+from tests.simulation.stage import Stage, until
 
 KEYS = [f"k{number}" for number in range(12)]
 # An interval is 1 s, with a jitter of 20 %.
@@ -40,7 +40,7 @@ def play(scenario: Callable[[Stage], Awaitable[Any]], seed: int, **options: Any)
     async def main() -> Any:
         return await scenario(Stage(seed, **options))
 
-    with in_order(), woken_in_order():
+    with in_order():
         return run_virtually(main(), seed=seed)
 
 
