@@ -250,3 +250,13 @@ def test_own_trouble_is_no_excuse_to_join() -> None:
     node.failed(B, 3.0, was_busy=True)
     assert not node.is_caught_up()
     assert Call(B, "exchange") in node.tick(4.0)
+
+
+def test_what_a_peer_brings_by_its_own_call_counts() -> None:
+    """A server has joined as well once its peer, calling, has left nothing to ask for."""
+    node = node_of(B)
+    node.tick(0.0)
+    node.heard(said_by("b", digest={"b~1": (5, 0)}), 0.1, held=HELD)
+    assert not node.is_caught_up()
+    node.heard(said_by("b", digest={"b~1": (5, 0)}), 0.2, held=HELD | {"b~1": Position(5)})
+    assert node.is_caught_up()

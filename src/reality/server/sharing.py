@@ -2,7 +2,8 @@
 
 A peer is believed what it says of origins that are not this server's own, as far as it fits. What
 cannot be is refused: positions of this run that it has not reached. Where two histories of one
-store have met, or there is no room for another origin, a new generation is opened.
+store have met, whoever is on it gives it a new lineage, and others open a new generation; so does
+whoever has no room for another origin.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ logger = logging.getLogger("reality.mesh")
 
 # A peer that has begun to send an origin and sent no page for so long is not waited for.
 _PAGE_S = 2.0
-# How often a server takes another origin because peers say that its own is used elsewhere, too.
+# How often a store gets another lineage because peers have seen another history of it.
 _RENEW_AGAIN_S = 10.0
 # Below that no page is worth its message.
 _PAGE_BYTES_MIN = 1_024
@@ -93,7 +94,7 @@ class Sharing:
             graph = self._graph()
             taken = Taken(graph.digest, learned, frozenset(map(_server_id, graph.gone)))
         if is_clash:
-            await self._renew_origin(message)
+            await self._renew_lineage(message)
         return taken
 
     async def pages(
@@ -179,14 +180,16 @@ class Sharing:
         self._state.begin_generation(generation)
 
     def _is_clash(self, graph: Graph, message: Exchange) -> bool:
-        """Whether a peer holds of the own origin what is not here; another's history is settled.
+        """Whether a peer holds another history of the own store; another store's is settled here.
 
         Raises:
-            ProtocolError: it cannot hold that.
+            ProtocolError: it holds of this run what cannot be.
         """
         for origin, position in digest_of(message).items():
             if origin == graph.own_origin:
-                is_ahead = position.sequence > graph.digest[origin].sequence
+                is_ahead = position.sequence > graph.own_position.sequence
+                if is_ahead and not is_durable(origin):
+                    raise ProtocolError(_never_did(message))
                 if is_ahead or graph.knows(origin, position) is False:
                     return True
             elif origin in graph.digest and graph.knows(origin, position) is False:
@@ -291,25 +294,30 @@ class Sharing:
                 found.append((origin, since, begins))
         return found
 
-    async def _renew_origin(self, message: Exchange) -> None:
-        """A peer has seen of the own origin what this server never did: take another origin.
+    async def _renew_lineage(self, message: Exchange) -> None:
+        """A peer has seen of the own store what that never had: give it another lineage.
 
         Raises:
             ProtocolError: that was done a short time ago, so it is the peer that is wrong.
         """
         now_s = time.monotonic()
         if now_s - self._renewed_at_s < _RENEW_AGAIN_S:
-            raise ProtocolError(
-                f"{message.server_id} claims to have seen of this server what it never did"
-            )
+            raise ProtocolError(_never_did(message))
         self._renewed_at_s = now_s
         logger.error(
-            "%s says that another process or store goes on under the origin of %s, a restored or "
-            "cloned one; this server takes another origin",
+            "%s has seen of the store of %s what it does not have: it was restored or cloned, and "
+            "gets a new lineage",
             message.server_id,
             self._server_id,
         )
-        await self._state.renew_origin()
+        await self._state.renew_lineage()
+
+
+def _never_did(message: Exchange) -> str:
+    return (
+        f"{message.server_id} claims to have seen of this server what it never did (if a copy of "
+        "its machine runs, restart one of the two)"
+    )
 
 
 def _server_id(gone: str) -> str:

@@ -147,8 +147,8 @@ class State(ABC):
         """Forget what is known of others, and end every wait."""
 
     @abstractmethod
-    async def renew_origin(self) -> None:
-        """Another process or store goes on under the own origin: take another."""
+    async def renew_lineage(self) -> None:
+        """Others have seen another history of the store: give it a new lineage."""
 
     def took_in(self, names: Iterable[str] | None) -> None:
         """Other servers have touched these names; None if every wait is concerned."""
@@ -308,11 +308,8 @@ class MemoryState(State):
         self._storage.renew(generation)
         self.took_in(None)
 
-    async def renew_origin(self) -> None:
-        """See `State`."""
-        with self._lock:
-            self._storage.fork()
-            self.took_in(None)
+    async def renew_lineage(self) -> None:
+        """See `State`. What lives in one process has one history."""
 
     # ---- life ----------------------------------------------------------------------------------
 

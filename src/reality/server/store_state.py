@@ -221,8 +221,8 @@ class StoreState(State):
         self._graph.forget_others(generation)
         self.took_in(None)
 
-    async def renew_origin(self) -> None:
-        """See `State`: the store gets another lineage."""
+    async def renew_lineage(self) -> None:
+        """See `State`."""
         await self._thread.call(self._renew_lineage())
 
     # ---- what the feed and the writer tell -----------------------------------------------------

@@ -107,10 +107,6 @@ class MemoryStorage:
             self._origin(), now_ms=self._clock_ms(), generation=generation
         )
 
-    def fork(self) -> None:
-        """Go on as a new origin that knows all that this one did."""
-        self._graph = self.graph.forked(self._origin(), now_ms=self._clock_ms())
-
     # ---- the port; see `reality.storage.base.Storage` -------------------------------------------
 
     async def open(self) -> Opening:
