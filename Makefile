@@ -31,7 +31,7 @@ demo: $(VENV) ## a small board for several people, served here; open it in two w
 	@.venv/bin/reality demo --port $(PORT)
 
 test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (about 12 minutes)
-	@$(RUN) pytest -n $(JOBS) --dist loadfile
+	@$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV) ## the tests that start no server, browser or other program (under 40 seconds)
 	@$(RUN) pytest -q -m 'not slow' --hypothesis-profile=quick

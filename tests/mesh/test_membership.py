@@ -162,3 +162,13 @@ def test_another_server_behind_a_url_is_that_peer_from_then_on() -> None:
     answer(node, "c", 0.6, url=B)
 
     assert [(each.url, each.server_id) for each in node.statuses(HELD, 1.0)] == [(B, "c")]
+
+
+def test_who_calls_from_a_configured_url_is_that_peer() -> None:
+    """A configured peer that calls before it was reached is one peer, not two."""
+    node = node_of(B)
+    node.heard(said_by("b"), 0.0)
+
+    assert ids(node) == ["b"]
+    assert configured(node) == {B: True}
+    assert node.tick(0.0) == [Call(B, "exchange")]

@@ -53,9 +53,9 @@ class Member(NamedTuple):
 
 
 @asynccontextmanager
-async def member(*peers: str, **arguments: Any) -> AsyncIterator[Member]:
+async def member(*peers: str, timeout_s: float = 0.5, **arguments: Any) -> AsyncIterator[Member]:
     """A server in a mesh with these peers."""
-    mesh = Mesh(list(peers), secret=SECRET, interval=SOON_S, timeout=0.5)
+    mesh = Mesh(list(peers), secret=SECRET, interval=SOON_S, timeout=timeout_s)
     server = RealityServer("a", mesh=mesh, **arguments)
     async with hosted(server.asgi()) as url, httpx2.AsyncClient(timeout=PATIENCE_S) as http:
         yield Member(server, url, http)

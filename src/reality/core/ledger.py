@@ -189,4 +189,6 @@ class Ledger:
 
     def _is_last_application(self, name: str, position: int) -> bool:
         entry = self.first_entries.get(name)
-        return entry is not None and entry.applied <= position
+        # The entry applied last comes first in its chain. What was applied last before it was
+        # forgotten is nobody's any more.
+        return entry is not None and entry.applied == position

@@ -287,7 +287,8 @@ class StoreGraph(Graph):
     # ---- inside --------------------------------------------------------------------------------
 
     def _checked(self, seen: Cursor | None) -> tuple[Cursor, bool]:
-        if seen is not None and len(self._digest) == 1:
+        is_present = seen is not None and seen.generation >= self.generation.number
+        if seen is not None and is_present and len(self._digest) == 1:
             own = seen.positions.get(self.own_origin)
             if own is not None and self._tags.knows(own):
                 return seen, False  # by far the most common

@@ -182,6 +182,8 @@ class Membership:
             self._peers.pop(url, None)
             return None
         known = self._peers.get(url) or self.caller(message.server_id)
+        if known is None and (there := self._peers.get(message.url)) and not there.server_id:
+            known = there  # it calls from where it is called, and has not answered yet
         if not url and known is not None and _has_moved(known, message.url):
             del self._peers[known.url]
             known = None

@@ -229,7 +229,7 @@ class Acceleration:
                 self._heard_at = time.monotonic()
                 if self._failures:
                     self._failures = 0
-                    _logger.warning("%s works again", self._accelerator.name)
+                    _logger.info("%s works again", self._accelerator.name)
             elif hint.origin:
                 self._received += 1
                 self._target.hinted(hint)
