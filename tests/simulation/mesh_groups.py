@@ -19,7 +19,6 @@ from reality.storage.memory import MemoryStorage
 from reality.testing.hosts import Host, HostThread
 from reality.testing.network import SimulatedNetwork
 from tests.simulation.groups import Memory, MemoryGroup, StoreGroup
-from tests.simulation.store import SimStore, StoreLink
 
 _SECRET = "what all simulated servers know"  # and everybody else
 _NAMES = ("s0", "s1", "s2", "s3")
@@ -105,19 +104,12 @@ class MixedGroup(Meshed, StoreGroup):
 
     def __init__(self, random: Random, nodes_max: int) -> None:
         super().__init__(random, max(nodes_max, _NODES_MIN))
-        self._parted: dict[str, SimStore] = {}
 
     def server(self, host: Host) -> RealityServer:
         """See `Group.server`."""
         if not self.has_store(host.name):
             return self._make(host)
-        server = super().server(host)
-        apart = self._parted.get(host.name)
-        if apart is not None:
-            link = StoreLink(apart, self.trouble, Random(self.random.random()))
-            self.links[host.name] = link
-            server._state._storage = link  # type: ignore[attr-defined]
-        return server
+        return super().server(host)
 
     def memory(self, parent: RealityServer) -> Memory:
         """See `Group.memory`."""
@@ -135,20 +127,9 @@ class MixedGroup(Meshed, StoreGroup):
         """Whether this server is one of those on a store."""
         return int(name[1:]) % 2 == 0
 
-    def part(self, name: str) -> None:
-        """From its next start on a server works on a copy of its store, of the same lineage."""
-        if self.has_store(name):
-            copied = SimStore()
-            copied.restore(self.store)
-            self._parted[name] = copied
-            # Two that are the same cannot be told apart before both are written to; then all
-            # clients are reset.
-            self.is_forgetful = True
-
     def is_seen_by(self, server: RealityServer) -> bool:
-        """See `StoreGroup`; whoever is on a copy sees nothing of the store."""
-        name = server.server_id
-        return self.has_store(name) and name not in self._parted and super().is_seen_by(server)
+        """See `StoreGroup`."""
+        return self.has_store(server.server_id) and super().is_seen_by(server)
 
     def _make(self, host: Host, **options: Any) -> RealityServer:
         return self.joined(super()._make(host, mesh=self.mesh(host), **options), host)

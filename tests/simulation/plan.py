@@ -284,5 +284,5 @@ _OF_GROUP: dict[str, dict[str, tuple[int, Maker]]] = {
     "memory": {},
     "store": _SERVERS | _STORE,
     "mesh": _SERVERS,
-    "mixed": _SERVERS | _STORE | {"part_store": (1, lambda r: {"server": _which(r)})},
+    "mixed": _SERVERS | _STORE,
 }

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.groups import StoreGroup
-from tests.simulation.mesh_groups import Meshed, MixedGroup
+from tests.simulation.mesh_groups import Meshed
 from tests.simulation.plan import SERVERS_MAX, Step
 from tests.simulation.world import World
 
@@ -287,18 +287,6 @@ async def clone(world: World, random: Random, backup: int) -> None:
     await group.clone(backup if random.random() < 0.5 else None)
     for name in down:
         await world.start_server(name)
-
-
-async def part_store(world: World, random: Random, server: int) -> None:
-    """A server is restarted on a copy of its store that nobody gives another lineage."""
-    group = world.group
-    assert isinstance(group, MixedGroup)
-    name = world.live(server)
-    with world.busy_with(name) as may:
-        if may and name is not None:
-            await world.kill_server(name)
-            group.part(name)
-            await world.start_server(name)
 
 
 def _store_of(world: World) -> StoreGroup:
