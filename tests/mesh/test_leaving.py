@@ -55,6 +55,42 @@ def test_a_goodbye_of_others_forgets_them() -> None:
     assert ids(node) == []
 
 
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_what_a_goodbye_has_overtaken_is_no_return(is_configured: bool) -> None:
+    """A call that was sent before the goodbye, or is answered after it, brings nobody back."""
+    node = met("b") if is_configured else node_of()
+    node.heard(said_by("b"), 0.1)
+    node.tick(0.1)
+    node.heard(said_by("b", kind="goodbye"), 0.5)
+    node.heard(said_by("b"), 0.6)
+    answer(node, "b", 0.7)
+
+    assert ids(node) == (["b"] if is_configured else [])
+    assert node.health() in ({}, {"": "unknown"})
+    assert node.reachable() == []
+
+
+def test_who_has_only_called_is_told_a_goodbye() -> None:
+    """Whoever is known to be there is reachable, before it has answered a call of this server."""
+    node = node_of(B, C)
+    node.heard(said_by("b"), 0.1)
+
+    assert node.reachable() == [B]
+    assert node.may_know(["b~1"]) == [B]
+
+
+def test_who_comes_back_after_a_goodbye_is_a_peer_at_once() -> None:
+    """Another run of a server that has left, or the same one when it answers again, is there."""
+    node = met("b", "c")
+    for name in "bc":
+        node.heard(said_by(name, kind="goodbye"), 0.5)
+    node.heard(said_by("b", run="b~2", origin="b~2"), 0.6)
+    assert node.reachable() == [B]
+    assert Call(C, "exchange") in node.tick(1.6)
+    answer(node, "c", 1.7)
+    assert node.reachable() == [B, C]
+
+
 def test_the_removed_are_neither_called_nor_found_again() -> None:
     """A removed server is no peer, and cannot become one by calling or by being told of."""
     node = met("b", "c")

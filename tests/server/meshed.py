@@ -106,16 +106,19 @@ class _Wire:
         wires.said.append(said)
         await wires.delay(said)
         server = wires.servers.get(said.target)
-        is_down = not wires.down.isdisjoint((said.source, said.target))
-        if server is None or server.mesh is None or is_down or wires.loses(said):
+        if server is None or server.mesh is None or self._is_cut(said):
             raise ServerUnavailable(f"{said.target} cannot be reached")
         try:
             answer = await server.mesh.answer(route, body)
         except RealityError as error:
             raise RemoteError(str(error), status=error.status, code=error.code) from error
-        if wires.loses(said):
+        if self._is_cut(said):
             raise ServerUnavailable(f"the answer of {said.target} was lost")
         return answer
+
+    def _is_cut(self, said: Said) -> bool:
+        is_down = not self._wires.down.isdisjoint((said.source, said.target))
+        return is_down or self._wires.loses(said)
 
 
 @asynccontextmanager

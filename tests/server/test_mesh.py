@@ -245,6 +245,7 @@ async def test_health_of_peers_is_told_to_clients() -> None:
     async with meshed() as wires:
         a, _ = await wires.started("a", "b", interval=SOON_S)
         asker = Asker(a, "k")
+        await eventually(lambda: a.mesh.health == {url_of("b"): "healthy"})  # type: ignore[union-attr]
         assert (await asker.ask()).mesh.peers == {url_of("b"): "healthy"}
         await wires.crash("b")
         await eventually(lambda: a.mesh.health == {url_of("b"): "unhealthy"})  # type: ignore[union-attr]

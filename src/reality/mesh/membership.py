@@ -128,8 +128,8 @@ class Membership:
         return any(each.is_calling or each.due is not None for each in peers)
 
     def reachable(self) -> list[str]:
-        """The URLs of the peers that answer."""
-        return [each.url for each in self._peers.values() if not each.is_sought]
+        """The URLs of the peers that answer, or have called and may well answer."""
+        return [each.url for each in self._peers.values() if each.is_there]
 
     def is_caught_up(self) -> bool:
         """Whether all was had that peers know: those that are configured, or were heard themselves.
@@ -153,7 +153,7 @@ class Membership:
         return [
             each.url
             for each in self._peers.values()
-            if each.url and not each.is_sought and wanted & (each.digest or {}).keys()
+            if each.url and each.is_there and wanted & (each.digest or {}).keys()
         ]
 
     def statuses(self, held: Mapping[str, Position], now_s: float) -> list[PeerStatus]:

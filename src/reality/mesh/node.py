@@ -22,6 +22,8 @@ from reality.mesh.peers import Peer, lacks
 _SOON = 0.15
 # A server that has not looked at its clock for so many intervals was suspended.
 _PAUSE_INTERVALS = 5
+# For how long messages may be under way that a goodbye has overtaken.
+_LATE_S = 5.0
 
 
 class Call(NamedTuple):
@@ -55,6 +57,7 @@ class Node(Membership):
     ) -> None:
         super().__init__(server_id, urls, timing=timing, seed=seed)
         self._next_exchange_at = self._spread_at = self._ticked_at = float("-inf")
+        self._left: dict[str, float] = {}  # when runs have said goodbye, a short time ago
 
     # ---- what there is to call -----------------------------------------------------------------
 
@@ -128,6 +131,8 @@ class Node(Membership):
             self._own_urls.add(url)  # one of the URLs leads to this very server
             self._peers.pop(url, None)
             return
+        if self._is_late(message, now_s, url):
+            return
         peer = self._peer_of(message, url)
         if peer is not None:
             peer.take(message, now_s, is_call=not url)
@@ -170,6 +175,16 @@ class Node(Membership):
             peer.failed(now_s, random=self._seed.random(), counts=not was_busy)
 
     # ---- inside --------------------------------------------------------------------------------
+
+    def _is_late(self, message: Exchange, now_s: float, url: str) -> bool:
+        """Whether it was sent before the goodbye of the same run, which has overtaken it."""
+        left_at = self._left.get(message.run, float("-inf"))
+        asked = self._peers.get(url)
+        if message.kind == "goodbye":
+            recent = {run: at for run, at in self._left.items() if now_s - at < _LATE_S}
+            self._left = recent | {message.run: now_s}
+            return False
+        return now_s - left_at < _LATE_S and (asked is None or asked.called_at <= left_at)
 
     def _want(self, peer: Peer, kind: Kind, now_s: float) -> list[Call]:
         """Call a peer as soon as it may be; one that fails is called in its time anyway."""

@@ -94,6 +94,11 @@ class Peer:
         """Whether it has to be found first: it never answered, fails, or is gone for a while."""
         return self.latency_s is None or self.failures > 0 or self.has_left
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it was heard of, and nothing speaks against its being there."""
+        return self.digest is not None and not self.failures and not self.has_left
+
     def may_be_called(self, now_s: float) -> bool:
         """Whether a call can begin now."""
         return bool(self.url) and not self.is_calling and self.retry_at <= now_s

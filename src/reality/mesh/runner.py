@@ -46,6 +46,8 @@ JOIN_S = 10.0
 # nothing of their peers (Lifeguard: slow processing here is the main cause of false alarms).
 _LATE_S = 0.25
 _FAREWELL_ROUNDS = 3
+# What a server says that is stopping, or whose store is away.
+_AWAY_STATUS = 503
 # A call's own deadline is the transport's; this is for one that does not keep it.
 _DEADLINE_FACTOR = 2.0
 
@@ -353,7 +355,9 @@ class Runner:
         shown = shown_url(call.url)
         self._node.failed(call.url, _now_s(), was_busy=self._late_at >= began)
         peer = self._node.peer(call.url)
-        if isinstance(error, (RemoteError, ProtocolError, MeshUnauthorized)):
+        is_away = isinstance(error, RemoteError) and error.status == _AWAY_STATUS
+        is_refused = isinstance(error, (RemoteError, ProtocolError, MeshUnauthorized))
+        if is_refused and not is_away:
             self.refused += 1
             self._complaints.say(call.url, "the peer %s cannot be used: %s", shown, error)
             self._silent.add(call.url)
