@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -33,9 +34,23 @@ settings.load_profile("full")
 _SERVERS = {"postgres", "mariadb", "redis_server", "private_redis", "nats_server", "dynamodb"}
 _STARTERS = (subprocess, processes.serving, programs.require_program)
 
+# Several processes share the tests out by files: these last longest, and would else end alone. The
+# network's tests, which watch the clock, stay where they are, behind most of these.
+_BEGINNERS = ("tests/simulation/test_simulation.py", "tests/storage/test_crowds.py")
+
+
+def pytest_configure() -> None:
+    """Let programs be interrupted, also if the tests run in the background of a script.
+
+    A shell has the signal ignored there, which all that is started inherits.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `slow` all tests of the modules that start other programs."""
+    """Begin with the longest files; mark as `slow` the tests of modules that start programs."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_BEGINNERS))
     for item in items:
         module = getattr(item, "module", None)
         uses_servers = not _SERVERS.isdisjoint(getattr(item, "fixturenames", ()))

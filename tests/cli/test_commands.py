@@ -120,8 +120,8 @@ def test_watch_ends_quietly_when_interrupted(url: str) -> None:
     assert errors == ""
 
 
-def test_refusals_are_one_line(url: str) -> None:
-    """Every failure exits with 1 and a reason that says what to do."""
+def test_what_a_server_refuses_is_one_line(url: str) -> None:
+    """Every failure of a call exits with 1 and a reason that says what to do."""
     nowhere = f"http://127.0.0.1:{free_port()}"
 
     assert is_refused(run("invalidate", "posts", "--url", url), "--token", "REALITY_TOKEN")
@@ -131,6 +131,10 @@ def test_refusals_are_one_line(url: str) -> None:
     assert is_refused(run("get", "posts", "--url", nowhere), "no server answered", nowhere)
     assert is_refused(run("health", "--url", nowhere), nowhere)
     assert is_refused(run("get", "posts", "--url", "localhost"), "http://localhost:3456")
+
+
+def test_what_cannot_be_served_is_one_line(url: str) -> None:
+    """Every failure to start exits with 1 and a reason that says what to do."""
     assert is_refused(run("serve", "--port", url.rpartition(":")[2]), "another port")
     assert is_refused(run("serve", "--token", "short"), "at least 8")
     assert is_refused(run("serve", "--server-id", "a b"), "server_id")
