@@ -132,7 +132,8 @@ class Resource:
         if event is None:
             return False
         meta = Meta(self.state.key, node.version, node.hash, at_s, node.deleted)
-        self._on(event, delay_s=spread_s * random.random(), meta=meta)
+        # Only refetches are spread: who has nothing to show yet does not wait.
+        self._on(event, delay_s=spread_s * random.random() if self._has_data else 0.0, meta=meta)
         return True
 
     def synced(self, at_s: float, error: BaseException | None = None) -> None:

@@ -159,7 +159,8 @@ class Pacer:
         self._failures = 0
         self._resets = self._resets + 1 if reset else 0
         is_unheld = wait_s > 0 and not news and took_s < min(HELD_S_MIN, wait_s / 2)
-        self._unheld = self._unheld + 1 if is_unheld else 0
+        if wait_s > 0 or news:  # what could not be held, and has no news, says nothing of that
+            self._unheld = self._unheld + 1 if is_unheld else 0
         is_looping = self._is_looping(now_s, news=news)
         if is_looping:
             self._trips += 1
@@ -167,7 +168,7 @@ class Pacer:
             self._trips = 0
         pauses = (
             _pause(self._resets - 1),
-            _pause(self._unheld),
+            _pause(self._unheld) if is_unheld else 0.0,
             BREAKER_PAUSE_S if is_looping else 0.0,
         )
         return max(pauses) * (0.5 + random / 2)
