@@ -8,17 +8,25 @@ PYTHON ?=
 PORT ?= 8000
 
 # How many processes run the tests.
-JOBS ?= 2
+JOBS ?= 3
 
 # What `make simulate` carries out; FRESH=1 draws the seeds anew each time.
 SEEDS ?= 200
 STEPS ?= 60
 FRESH ?=
 
+# Programs that the tests start would else be compiled anew each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv/made
 PEER := tests/peers/node
+JS := clients/js
+TANSTACK := $(JS)/examples/tanstack
 RUN := .venv/bin/python -m
 PIP_INSTALL := $(RUN) pip install -qq --disable-pip-version-check --no-input
+NPM_INSTALL := npm install --loglevel=error --no-audit --no-fund --no-package-lock --ignore-scripts
+# A script of the browser's client; it was said above why there is none if it could not be installed.
+JS_RUN = test ! -e $(JS)/node_modules/made || npm --prefix $(JS) run --silent
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,19 +38,22 @@ help: ## this list
 demo: $(VENV) ## a small board for several people, served here; open it in two windows
 	@.venv/bin/reality demo --port $(PORT)
 
-test: $(VENV) $(PEER)/node_modules/made ## every test this machine can run (about 12 minutes)
+test: $(VENV) $(PEER)/node_modules/made $(JS)/node_modules/made $(TANSTACK)/node_modules/made ## every test this machine can run (about 12 minutes)
+	@$(JS_RUN) test
 	@$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-quick: $(VENV) ## the tests that start no server, browser or other program (under 40 seconds)
+quick: $(VENV) $(JS)/node_modules/made ## the tests that start no server, browser or other program (under a minute)
+	@$(JS_RUN) test
 	@$(RUN) pytest -q -m 'not slow' --hypothesis-profile=quick
 
-check: $(VENV) ## format, lint, types, arrows, budgets, public names, documents
+check: $(VENV) $(JS)/node_modules/made ## format, lint, types, arrows, budgets, sizes, public names, documents
 	@$(RUN) ruff format --check --quiet .
 	@$(RUN) ruff check --quiet .
 	@$(RUN) mypy
 	@.venv/bin/lint-imports --no-logo
 	@$(RUN) pytest -q tests/test_tidy.py tests/test_layers.py tests/test_public_names.py \
 	    tests/test_documents.py
+	@$(JS_RUN) check
 
 bench: $(VENV) $(PEER)/node_modules/made ## measure speed; writes down what it found
 	@.venv/bin/python bench/run.py
@@ -72,6 +83,8 @@ services: ## the Debian packages that some tests need; only what is missing (roo
 	apt-get update -qq && apt-get install -qq --yes --no-install-recommends $$missing >/dev/null
 
 clean: ## remove what the targets above have made
+	rm -rf $(JS)/node_modules $(JS)/dist $(JS)/examples/react/dist
+	rm -rf $(TANSTACK)/node_modules $(TANSTACK)/dist $(TANSTACK)/.tanstack
 	rm -rf .venv $(PEER)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	rm -rf .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -107,8 +120,41 @@ $(PEER)/node_modules/made: $(PEER)/package.json
 	    exit 0; \
 	fi; \
 	echo 'installing @rootlodge/reality-server from npm, to compare with'; \
-	if (cd $(PEER) && npm install --loglevel=error --no-audit --no-fund --no-package-lock \
-	        --ignore-scripts >/dev/null); then \
+	if (cd $(PEER) && $(NPM_INSTALL) >/dev/null); then \
+	    touch $@; \
+	elif [ "$$REALITY_REQUIRE_ALL" = 1 ]; then \
+	    exit 1; \
+	else \
+	    echo 'npm could not install it: going on without'; \
+	fi
+
+# What the browser's client is built, checked and tested with. Without npm its part is left out, and
+# so it is where there is none: the source archive of the Python package does not hold it.
+$(JS)/node_modules/made: $(wildcard $(JS)/package.json)
+	@test -e $(JS)/package.json || exit 0; \
+	rm -f $@; \
+	if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
+	        ! command -v npm >/dev/null 2>&1; then \
+	    problem='Node.js 20 and npm are missing (apt-get install nodejs npm)'; \
+	elif echo 'installing from npm what clients/js/package.json lists (once, a minute or so)'; \
+	        (cd $(JS) && $(NPM_INSTALL) >/dev/null); then \
+	    touch $@; exit 0; \
+	else \
+	    problem='npm could not install what clients/js/package.json lists'; \
+	fi; \
+	echo "$$problem: the browser's client is neither checked nor tested" >&2; \
+	test "$$REALITY_REQUIRE_ALL" != 1
+
+# The example on TanStack Start. Without npm its tests are skipped.
+$(TANSTACK)/node_modules/made: $(wildcard $(TANSTACK)/package.json)
+	@test -e $(TANSTACK)/package.json || exit 0; \
+	rm -f $@; \
+	if ! command -v npm >/dev/null 2>&1; then \
+	    echo 'npm is missing: the example on TanStack Start is not tested (apt-get install npm)'; \
+	    exit 0; \
+	fi; \
+	echo 'installing from npm what the example on TanStack Start is built with'; \
+	if (cd $(TANSTACK) && $(NPM_INSTALL) >/dev/null); then \
 	    touch $@; \
 	elif [ "$$REALITY_REQUIRE_ALL" = 1 ]; then \
 	    exit 1; \

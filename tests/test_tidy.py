@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import json
 import os
 import re
 import tomllib
@@ -12,13 +13,22 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
+import reality
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "reality"
+BROWSER = ROOT / "clients" / "js"
 
 FILE_LINES_MAX, FILE_LINES_AIM = 500, 300
 FUNCTION_LINES_MAX, FUNCTION_LINES_AIM = 70, 50
 # No more than this share of the files and functions in src may miss the aim.
 LONG_SHARE_MAX = 0.1
+
+with_browser = pytest.mark.skipif(
+    not BROWSER.exists(), reason="the source archive of the Python package has no clients/js"
+)
 
 FOREIGN_FOLDERS = {"node_modules", "__pycache__", "build", "dist"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -116,9 +126,13 @@ def test_no_function_is_longer_than_the_hard_limit() -> None:
     assert [str(each) for each in functions() if each.lines > FUNCTION_LINES_MAX] == []
 
 
-def test_few_source_files_are_longer_than_the_aim() -> None:
-    """Nine of ten files of the package keep to 300 lines."""
-    every = files(".py", ".js", below=SOURCE)
+@pytest.mark.parametrize(
+    "every",
+    [files(".py", ".js", below=SOURCE), files(".ts", ".tsx", below=BROWSER / "src")],
+    ids=["package", "browser"],
+)
+def test_few_source_files_are_longer_than_the_aim(every: list[Path]) -> None:
+    """Nine of ten files keep to 300 lines, in the package and in the browser's client alike."""
     long = [shown(path) for path in every if line_count(path) > FILE_LINES_AIM]
 
     assert len(long) <= LONG_SHARE_MAX * len(every), long
@@ -130,6 +144,64 @@ def test_few_source_functions_are_longer_than_the_aim() -> None:
     long = [str(each) for each in every if each.lines > FUNCTION_LINES_AIM]
 
     assert len(long) <= LONG_SHARE_MAX * len(every), long
+
+
+def test_every_file_for_browsers_says_what_it_is() -> None:
+    """A module in TypeScript begins with a comment, as one in Python has its docstring."""
+    silent = [
+        shown(path)
+        for path in files(".ts", ".tsx", below=BROWSER)
+        if not path.read_text(encoding="utf-8").startswith(("// ", "/** ", "/**\n"))
+    ]
+
+    assert silent == []
+
+
+def test_no_module_for_browsers_has_state_of_its_own() -> None:
+    """What changes belongs to a client, so that two clients on one page do not meet."""
+    state = re.compile(r"^(?:export )?(?:let|var) ", re.MULTILINE)
+    found = [
+        shown(path)
+        for path in files(".ts", ".tsx", below=BROWSER / "src")
+        if state.search(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []
+
+
+def test_the_browsers_core_asks_the_world_for_nothing() -> None:
+    """Chance is an argument there, too; Biome knows the other names that are out of bounds."""
+    found = [
+        shown(path)
+        for path in files(".ts", below=BROWSER / "src" / "core")
+        if "Math.random" in path.read_text(encoding="utf-8")
+    ]
+
+    assert found == []
+
+
+@with_browser
+def test_both_packages_have_one_version() -> None:
+    """What npm has under a version talks to what PyPI has under the same."""
+    package = json.loads((BROWSER / "package.json").read_text(encoding="utf-8"))
+
+    assert package["name"] == "reality-sync"
+    assert package["version"] == reality.__version__
+
+
+@with_browser
+def test_every_development_requirement_from_npm_is_pinned() -> None:
+    """Without a lock file, the versions in package.json are what is installed."""
+    package = json.loads((BROWSER / "package.json").read_text(encoding="utf-8"))
+    exact = re.compile(r"(?:npm:[\w.@/-]+@)?\d+\.\d+\.\d+")
+    loose = {
+        name: version
+        for name, version in package["devDependencies"].items()
+        if not exact.fullmatch(version)
+    }
+
+    assert loose == {}
+    assert "dependencies" not in package
 
 
 def test_every_file_is_named_after_what_it_is() -> None:

@@ -1,0 +1,22 @@
+// Which patterns stand above a key, and which keys below a pattern.
+
+import { checkKey } from "../core/keys.ts";
+
+/**
+ * The patterns that stand above a key, widest first: `a:b:c` -> `*`, `a:*`, `a:b:*`.
+ *
+ * @throws RealityError `invalid_key`, `key_too_long`, `key_too_deep`: it is malformed, or a pattern.
+ */
+export function ancestors(key: string): readonly string[] {
+  const levels = checkKey(key).split(":").slice(0, -1);
+  return ["*", ...levels.map((_, depth) => `${levels.slice(0, depth + 1).join(":")}:*`)];
+}
+
+/**
+ * Whether a touch of `pattern` is a touch of `key`.
+ *
+ * @throws RealityError as {@link ancestors}.
+ */
+export function covers(pattern: string, key: string): boolean {
+  return ancestors(key).includes(pattern);
+}

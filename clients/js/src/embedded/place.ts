@@ -1,0 +1,7 @@
+// Where the process's shared server is found, by this module and by clients that do not import it.
+
+/** The member of the global object that holds it. */
+export const SHARED = Symbol.for("reality-sync.embedded");
+
+/** The global object. Another copy of this package may have put a server there. */
+export const place = globalThis as { [SHARED]?: unknown };
