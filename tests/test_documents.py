@@ -16,20 +16,29 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Request, expect
 
 from reality import RealityServer, errors
 from reality.core.codec import decode_answer, decode_sync_request
 from reality.core.messages import SyncResponse
+from tests.browser.chromium import OpenWindow, browser, open_window
+from tests.browser.site import SCRIPTS
 from tests.support.processes import free_port, serving
-from tests.support.programs import require_program
+
+__all__ = ["browser", "open_window"]
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("conformance/*.md"))
+    for pattern in ("*.md", "docs/**/*.md", "conformance/*.md", "clients/js/*.md")
+    for path in ROOT.glob(pattern)
 )
+# What runs the programs of browsers and Node; the source archive of the Python package lacks it.
+BROWSER_TESTS = ROOT / "clients" / "js" / "test" / "documents.test.tsx"
+TIMEOUT_MS = 30_000
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -61,16 +70,34 @@ def test_every_block_is_of_a_kind_that_is_executed() -> None:
     """No block escapes: each language below has a test, and `text` is for pictures."""
     kinds = {(each.document, each.language) for each in BLOCKS if each.language != "text"}
 
-    assert {language for _, language in kinds} <= {"sh", "python", "html", "json"}
+    assert {language for _, language in kinds} <= {"sh", "python", "html", "json", "ts", "tsx"}
     programs = Counter(each.document for each in BLOCKS if each.language in ("python", "html"))
     # Those of the guide to stores are run by tests/testing/test_own_store.py.
     assert programs == {
         "README.md": 3,
         "docs/accelerators.md": 1,
+        "docs/javascript.md": 7,
         "docs/mesh.md": 1,
         "docs/own-store.md": 2,
         "docs/stores.md": 2,
     }
+
+
+@pytest.mark.skipif(not BROWSER_TESTS.exists(), reason="the source archive has no clients/js")
+def test_every_program_for_browsers_and_node_is_run_there() -> None:
+    """Each block in TypeScript has a name, which a test of the browser's client runs it by."""
+    programs = [each for each in BLOCKS if each.language in ("ts", "tsx")]
+    tests = BROWSER_TESTS.read_text()
+
+    assert {each.document for each in programs} == {
+        "README.md",
+        "clients/js/README.md",
+        "docs/javascript.md",
+    }
+    for each in programs:
+        name = re.match(rf"// ([\w-]+\.{each.language})\n", each.text)
+        assert name, each.text
+        assert f'"{name[1]}"' in tests
 
 
 @pytest.mark.parametrize("each", [each for each in BLOCKS if each.language == "sh"])
@@ -107,20 +134,54 @@ def test_shell_commands_exist(each: Block) -> None:
             ), f"{each.document} tells to run {words[0]!r}, which nothing here checks"
 
 
+# The documents' pages, as the application of a reader would serve them.
+PAGES = """
+from fastapi.responses import FileResponse, HTMLResponse
+
+from rendered import app
+
+PAGES = {pages!r}
+SCRIPTS = {scripts!r}
+
+
+@app.get("/")
+@app.get("/pages/{{name}}")
+def page(name: str = "readme", csp: str = "") -> HTMLResponse:
+    headers = {{"content-security-policy": csp}} if csp else {{}}
+    return HTMLResponse("<!doctype html><title>Page</title>" + PAGES[name], headers=headers)
+
+
+@app.get("/static/{{name}}.js")
+def script(name: str) -> FileResponse:
+    return FileResponse(SCRIPTS[name])
+"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The README's server, run by the README's command (on a free port), with the README's page."""
+    """The README's server, run by its command (on a free port), with the pages of the documents."""
     folder = tmp_path_factory.mktemp("readme")
+    guide = "docs/javascript.md"
+    client = '<script type="module"'
+    htmx = block(guide, '<script src="/static/htmx.js"')
+    pages = {
+        "readme": block("README.md", client),
+        "live": block(guide, f'{client} src="/reality/client.js"></script>\n<ul data-reality'),
+        "htmx2": htmx.replace("htmx.js", "htmx2.js"),
+        "htmx4": htmx.replace("htmx.js", "htmx4.js"),
+        "alpine": block(guide, f'{client} src="/reality/client.js"></script>\n<script defer'),
+        "script": block(guide, "<ul id"),
+        "options": block(guide, '<script type="application/json"'),
+    }
+    scripts = {name: str(path) for name, path in SCRIPTS.items()}
     (folder / "server.py").write_text(block("README.md", "# server.py"))
-    page = f"<!doctype html><title>README</title>{block('README.md', '<ul')}"
-    (folder / "page.py").write_text(
-        "from fastapi.responses import HTMLResponse\nfrom server import app\n"
-        f"@app.get('/')\ndef page() -> HTMLResponse:\n    return HTMLResponse({page!r})\n"
-    )
+    for name in ("fragments", "rendered"):
+        (folder / f"{name}.py").write_text(block(guide, f"# {name}.py"))
+    (folder / "pages.py").write_text(PAGES.format(pages=pages, scripts=scripts))
     command = shlex.split(block("README.md", "pip install").splitlines()[1])
     assert command[:2] == ["uvicorn", "server:app"]
     port = str(free_port())
-    run = [sys.executable, "-m", "uvicorn", "page:app", "--app-dir", str(folder)]
+    run = [sys.executable, "-m", "uvicorn", "pages:app", "--app-dir", str(folder)]
     url = f"http://127.0.0.1:{port}"
     with serving([*run, "--port", port], ready_url=url):
         yield url, folder
@@ -147,29 +208,6 @@ def test_the_readme_client_sees_what_is_posted(server: tuple[str, Path]) -> None
         client.terminate()
 
     assert before.count("hello") + 1 == after.count("hello")
-
-
-def test_the_readme_page_shows_what_is_posted(server: tuple[str, Path], tmp_path: Path) -> None:
-    """The README's page, in a real browser, shows a post made elsewhere without a reload."""
-    from playwright.sync_api import expect, sync_playwright
-
-    chromium = require_program("chromium", debian_package="chromium")
-    url, _ = server
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-        "--disable-background-networking --disable-component-update --disable-sync"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path, executable_path=chromium, args=flags.split()
-        )
-        page = browser.new_page()
-        page.goto(url)
-        before = len(json.load(urllib.request.urlopen(f"{url}/api/posts")))
-        expect(page.locator("#posts li")).to_have_count(before)
-        post(url)
-        expect(page.locator("#posts li").nth(before)).to_have_text("hello")
-        browser.close()
 
 
 def test_the_guide_to_stores_makes_a_server(tmp_path: Path) -> None:
@@ -277,3 +315,56 @@ def test_the_invariants_name_their_tests() -> None:
         source = ROOT / path
         assert source.exists(), path
         assert not name or name in source.read_text(), f"{path}::{name}"
+    if BROWSER_TESTS.exists():
+        for path in re.findall(r"`(clients/js/test/[\w/.-]+)`", text):
+            assert (ROOT / path).exists(), path
+
+
+# ---- in a browser: last, because its event loop stays in this thread ----------------------------
+
+# What the guide says is enough where everything is of one origin.
+CSP = "default-src 'none'; script-src 'self'; connect-src 'self'"
+with_npm = pytest.mark.skipif(
+    not SCRIPTS["alpine"].exists(),
+    reason="htmx and Alpine are not installed (`make test` does it where there is npm)",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "csp"),
+    [
+        ("readme", CSP),
+        ("live", CSP),
+        ("options", CSP),
+        ("script", ""),
+        *[pytest.param(name, "", marks=with_npm) for name in ("htmx2", "htmx4", "alpine")],
+    ],
+)
+def test_the_pages_show_what_is_posted(
+    server: tuple[str, Path], open_window: OpenWindow, name: str, csp: str
+) -> None:
+    """Each page, in a real browser, shows a post made elsewhere without a reload."""
+    url, _ = server
+    post(url)
+    before = len(json.load(urllib.request.urlopen(f"{url}/api/posts")))
+    window = open_window(f"{url}/pages/{name}?csp={quote(csp)}")
+    expect(window.locator("li")).to_have_count(before, timeout=TIMEOUT_MS)
+    post(url)
+    expect(window.locator("li").nth(before)).to_have_text("hello", timeout=TIMEOUT_MS)
+
+
+def test_the_rendered_page_asks_only_for_what_changed(
+    server: tuple[str, Path], open_window: OpenWindow
+) -> None:
+    """The guide's rendered page has its posts, and gets them again when there is another one."""
+    url, _ = server
+    post(url)
+    before = len(json.load(urllib.request.urlopen(f"{url}/api/posts")))
+    asked: list[Request] = []
+    window = open_window(f"{url}/rendered", asked=asked)
+    expect(window.locator("li")).to_have_count(before, timeout=TIMEOUT_MS)
+    window.wait_for_function("reality.client.getStats().syncs > 0")
+    post(url)
+    expect(window.locator("li").nth(before)).to_have_text("hello", timeout=TIMEOUT_MS)
+
+    assert [each.url for each in asked if "/fragments/" in each.url] == [f"{url}/fragments/posts"]

@@ -94,7 +94,7 @@ def test_the_wheel_holds_the_package_and_no_more(wheel: zipfile.ZipFile) -> None
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
 
     assert held == expected
-    assert {"reality/py.typed", "reality/http/client.js"} <= held
+    assert {"reality/py.typed", "reality/http/browser/client.js"} <= held
     assert any(name.startswith("reality/demo/") and name.endswith(".html") for name in held)
 
 

@@ -1,135 +1,25 @@
-"""The applications that the tests of this folder serve with uvicorn, in a process of their own."""
+"""The board, which the tests of this folder serve with uvicorn in a process of its own."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import Popen
-from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
 
-from reality import RealityServer
 from reality.demo import demo_application
-from tests.support.processes import serving
+from tests.browser.served import serving_application
 
-TOKEN = "correct-horse-battery"
-_ROOT = Path(__file__).parents[2]
 _DATABASE = "REALITY_TEST_DATABASE"
 
 
 def serving_board(database: Path, port: int) -> AbstractContextManager[Popen[bytes]]:
     """The demo, with its posts in this file."""
-    return _serving("board", port, {_DATABASE: str(database)})
-
-
-def serving_playground(port: int) -> AbstractContextManager[Popen[bytes]]:
-    """An empty page, Reality, and servers that misbehave."""
-    return _serving("playground", port, {})
-
-
-def _serving(
-    name: str, port: int, environment: dict[str, str]
-) -> AbstractContextManager[Popen[bytes]]:
-    program = [sys.executable, "-m", "uvicorn", "--factory", f"{__name__}:{name}"]
-    options = f"--host 127.0.0.1 --port {port} --log-level warning --app-dir".split()
-    return serving(
-        [*program, *options, str(_ROOT)],
-        ready_url=f"http://127.0.0.1:{port}/",
-        environment=environment,
-    )
+    return serving_application(f"{__name__}:board", port, {_DATABASE: str(database)})
 
 
 def board() -> Starlette:
     """What `serving_board` serves."""
     return demo_application(Path(os.environ[_DATABASE]))
-
-
-def playground() -> Starlette:
-    """What `serving_playground` serves."""
-    reality = RealityServer(token=TOKEN)
-    return Starlette(
-        routes=[
-            Route("/", lambda _: HTMLResponse("<!doctype html><title>Playground</title>")),
-            Route("/favicon.ico", lambda _: Response(status_code=204)),
-            Mount("/reality", app=reality.asgi()),
-            *(
-                Route(f"/{name}/sync", _misbehaving(answer), methods=["POST"])
-                for name, answer in _MISBEHAVIOUR.items()
-            ),
-        ]
-    )
-
-
-_versions = itertools.count(1)
-
-
-def _always_news(known: dict[str, int]) -> Response:
-    return _answer({key: next(_versions) for key in known}, cursor="any")
-
-
-def _always_reset(known: dict[str, int]) -> Response:
-    return _answer(dict.fromkeys(known, 7), cursor="any", reset=True)
-
-
-def _spread(known: dict[str, int]) -> Response:
-    return _answer({key: known[key] + 1 for key in known}, cursor="any", spreadMs=10**9)
-
-
-def _never_held(known: dict[str, int]) -> Response:
-    return _answer({}, cursor="any")
-
-
-def _zero_for_unknown_keys(known: dict[str, int]) -> Response:
-    """As the npm server answers."""
-    return _answer({key: 0 for key, version in known.items() if version == 0})
-
-
-def _busy(known: dict[str, int]) -> Response:
-    return JSONResponse(
-        {"error": "too many", "code": "too_many_waiters"},
-        status_code=503,
-        headers={"Retry-After": "1"},
-    )
-
-
-def _unwilling_to_hold(known: dict[str, int]) -> Response:
-    answer = _answer({}, cursor="any")
-    answer.headers["Retry-After"] = "1"
-    return answer
-
-
-def _not_reality(known: dict[str, int]) -> Response:
-    return HTMLResponse("<p>Please log in")
-
-
-_MISBEHAVIOUR: dict[str, Callable[[dict[str, int]], Response]] = {
-    "always-news": _always_news,
-    "always-reset": _always_reset,
-    "spread": _spread,
-    "never-held": _never_held,
-    "zero-for-unknown-keys": _zero_for_unknown_keys,
-    "busy": _busy,
-    "unwilling-to-hold": _unwilling_to_hold,
-    "not-reality": _not_reality,
-}
-
-
-def _misbehaving(answer: Callable[[dict[str, int]], Response]) -> Callable[[Request], Any]:
-    async def handler(request: Request) -> Response:
-        return answer((await request.json())["known"])
-
-    return handler
-
-
-def _answer(versions: dict[str, int], **members: object) -> Response:
-    changed = {key: {"version": version, "hash": ""} for key, version in versions.items()}
-    mesh = {"peers": {}, "serverVersion": 1}
-    return JSONResponse({"changed": changed, "mesh": mesh, "serverTime": 1, **members})

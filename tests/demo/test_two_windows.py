@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from tests.demo.conftest import OpenWindow
-from tests.demo.playground import body_of, is_held, is_sync, wait_for
+from tests.browser.chromium import OpenWindow
+from tests.browser.playground import body_of, is_held, is_sync, wait_for
 from tests.demo.served import serving_board
 from tests.support.processes import free_port
 

@@ -6,5 +6,5 @@ routes      path and method -> what the server does; errors -> answers
 cors        pages of other origins
 shutdown    held syncs end when the process is told to stop
 serving     granian, in this process
-client.js   the browser's client
+browser     the client for plain pages, built from clients/js
 """

@@ -44,13 +44,17 @@ from reality.server.server import RealityServer
 
 _logger = logging.getLogger("reality.http")
 
+# The client for browsers, built from clients/js: one file, and chunks that are loaded when needed.
+_SCRIPTS = "reality.http.browser"
+_CLIENT = "client.js"
+
 _DIGITS_MAX = len(str(VERSION_MAX))
 
 
 async def respond(server: RealityServer, request: Request) -> Response:
     """The answer to a request, whatever happens."""
     try:
-        methods = ROUTES.get(request.path)
+        methods = ROUTES.get(request.path) or _chunk(request.path)
         if methods is None:
             raise NotFound(
                 f"there is nothing at {request.path!a}; the routes are " + ", ".join(sorted(ROUTES))
@@ -140,14 +144,19 @@ async def ready(server: RealityServer, request: Request) -> Response:
 
 
 async def client_script(server: RealityServer, request: Request) -> Response:
-    """`GET /client.js`."""
-    script, etag = _client_script()
+    """`GET /client.js`, and the chunks that it loads when it needs them."""
+    name = request.path.removeprefix("/")
+    script, etag = _script(name)
     held = request.headers.get(b"if-none-match", b"").split(b",")
     if etag in (each.strip().removeprefix(b"W/") for each in held):
         answer = Response(b"", status=304)
     else:
         answer = Response(script)
-    answer.content_type, answer.cache_control = b"text/javascript; charset=utf-8", b"no-cache"
+    answer.content_type = b"text/javascript; charset=utf-8"
+    # A chunk's name has a hash of what is in it: under that name it never changes.
+    answer.cache_control = (
+        b"no-cache" if name == _CLIENT else b"public, max-age=31536000, immutable"
+    )
     answer.headers.append((b"etag", etag))
     return answer
 
@@ -224,6 +233,17 @@ def _whole_number(query: dict[str, str], name: str, *, default: int, least: int)
 
 
 @cache
-def _client_script() -> tuple[bytes, bytes]:
-    script = resources.files("reality.http").joinpath("client.js").read_bytes()
+def _chunks() -> frozenset[str]:
+    names = (each.name for each in resources.files(_SCRIPTS).iterdir())
+    return frozenset(f"/{name}" for name in names if name.endswith(".js") and name != _CLIENT)
+
+
+def _chunk(path: str) -> dict[str, Handler] | None:
+    """The route of a chunk of the browser's client, if there is one of this name."""
+    return {"GET": client_script, "HEAD": client_script} if path in _chunks() else None
+
+
+@cache
+def _script(name: str) -> tuple[bytes, bytes]:
+    script = resources.files(_SCRIPTS).joinpath(name).read_bytes()
     return script, b'"%s"' % hashlib.sha256(script).hexdigest()[:16].encode()

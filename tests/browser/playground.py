@@ -10,18 +10,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Request, expect
 from playwright.sync_api import TimeoutError as NothingHappened
 
-from tests.demo.served import TOKEN
+from tests.browser.served import TOKEN
 
 _TIMEOUT_S = 30
 
 # In the page: `states` and `fetches` are lists by key. A fetch waits until it is told its result,
 # except for keys that begin with `quick`.
 _SETUP = """async ({ isPatient, ...options }) => {
-    const { setTimeout } = window;
-    window.setTimeout = (act, ms) => (isPatient && ms === 150 ? 0 : setTimeout(act, ms));
+    window.isPatient = isPatient;
     const { createReality } = await import("/reality/client.js");
     [window.reality, window.states, window.fetches] = [createReality(options), {}, {}];
     const fetcher = (key, meta, { signal }) => {
@@ -40,8 +39,7 @@ _SETUP = """async ({ isPatient, ...options }) => {
 class Playground:
     """A page with one client. Keys are subscribed to with a fetcher that the test controls.
 
-    A patient client waits for the server's first answer however long it takes, so that a machine
-    under load changes nothing about what is fetched.
+    A patient client waits for the server's first answer however long it takes.
     """
 
     def __init__(self, page: Page, *, is_patient: bool = True, **options: object) -> None:
@@ -141,3 +139,23 @@ def body_of(request: Request) -> dict[str, Any]:
     """The message that a sync sends."""
     body: dict[str, Any] = json.loads(request.post_data or "{}")
     return body
+
+
+def wait_until_held(page: Page, asked: list[Request], *keys: str) -> None:
+    """Wait until a request for exactly these keys is held."""
+    wait_for(page, lambda: any(is_held(each, *keys) for each in syncs(asked)[-1:]))
+
+
+def syncs(asked: list[Request]) -> list[Request]:
+    """Those that asked the server what changed."""
+    return [each for each in asked if is_sync(each)]
+
+
+def fragments(asked: list[Request], path: str = "") -> int:
+    """How many fragments were asked for."""
+    return sum(f"/fragments/{path}" in each.url for each in asked)
+
+
+def expect_text(page: Page, selector: str, text: str) -> None:
+    """Wait until the element has this text."""
+    expect(page.locator(selector)).to_have_text(text, timeout=_TIMEOUT_S * 1_000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.demo.conftest import Play
-from tests.demo.playground import body_of, invalidate
+from tests.browser.conftest import Play
+from tests.browser.playground import body_of, invalidate
 
 pytestmark = pytest.mark.slow
 
@@ -121,12 +121,12 @@ def test_subscriptions_of_a_key_share_its_data(play: Play) -> None:
     window.wait_for_fetch("slow", 2)
     window.page.evaluate("() => { for (const end of ends) { end(); end() } }")
     assert not window.page.evaluate("fetches.slow[1].signal.aborted")
-    window.page.evaluate("reality.close()")
+    window.page.evaluate("reality.destroy()")
     assert window.page.evaluate("fetches.slow[1].signal.aborted")
 
 
 def test_an_ended_subscription_is_not_told_any_more(play: Play) -> None:
-    """Whoever unsubscribes is not told what is under way; the last one ends a running fetch."""
+    """Whoever unsubscribes is not told what is under way, even if the fetch goes on for a while."""
     window = play()
     bugs: list[str] = []
     window.page.on("pageerror", lambda error: bugs.append(error.message))
@@ -140,11 +140,31 @@ def test_an_ended_subscription_is_not_told_any_more(play: Play) -> None:
     window.subscribe("quick:kept")
     window.wait_for_fetch("gone", 1)
     told = window.page.evaluate("end(), states.gone.length")
-    window.wait_until_held("quick:kept")
+    window.finish("gone", 1, "data")
+    window.wait_for_state("quick:kept", "state.status === 'idle'")
 
     assert bugs == []
-    assert window.page.evaluate("fetches.gone[0].signal.aborted")
     assert window.page.evaluate("states.gone.length") == told
+
+
+def test_a_key_that_nobody_wants_is_asked_for_a_little_longer(play: Play) -> None:
+    """Who comes back within 5 s finds the key fresh; after that nothing is asked for it (I2)."""
+    window = play()
+    window.subscribe("quick:1")
+    window.page.evaluate("() => { window.end = subscribe('quick:2') }")
+    window.wait_until_held("quick:1", "quick:2")
+    asked = len(window.syncs)
+    window.page.evaluate("() => { end(); window.end = subscribe('quick:2') }")
+    window.wait_for_state("quick:2", "state.status === 'idle'")
+    assert len(window.syncs) == asked
+    assert window.fetch_count("quick:2") == 1
+
+    window.page.evaluate("() => { end(); }")
+    window.page.wait_for_timeout(5_500)  # as long as it is asked for
+    invalidate(window.page, "quick:1", "quick:2")
+    window.wait_until_held("quick:1")
+
+    assert window.fetch_count("quick:2") == 1
 
 
 def test_a_callback_that_throws_stops_nothing(play: Play) -> None:

@@ -1,0 +1,2 @@
+// Reality's client for plain pages, built from clients/js/src/page/client.ts; to build it again: `npm run build` in clients/js.
+import{RealityError as d}from"./client.js";async function l(n,o,i){const t=await i["~standard"].validate(o);if(!t.issues)return t.value;const[a]=t.issues,e=a?.path?.map(s=>String(typeof s=="object"?s.key:s))??[],r=e.length>0?` at ${e.join(".")}`:"",c=`the data of "${n}" is not what its schema asks for${r}: ${a?.message}`;throw new d("invalid_data",c)}export{l as validated};
