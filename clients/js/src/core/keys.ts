@@ -32,7 +32,7 @@ export function checkName(name: string): string {
  * @throws RealityError as {@link checkName}.
  */
 export function checkKey(key: string): string {
-  if (isPattern(checkName(key))) refuse(key, "invalid_key", "is a pattern");
+  if (isPattern(checkName(key))) refuse(key, "invalid_key", "is a pattern, and no key");
   return key;
 }
 
