@@ -1,7 +1,7 @@
 // RealityClient: keeps keys of Reality servers fresh in a browser, or wherever there is `fetch`.
 
 import { RealityError } from "../core/errors.ts";
-import { checkKey, checkName, isPattern } from "../core/keys.ts";
+import { checkName, isPattern } from "../core/keys.ts";
 import type { Hint } from "../core/messages.ts";
 import type { ServerStatus } from "../core/servers.ts";
 import { Holdings } from "./holdings.ts";
@@ -47,6 +47,11 @@ export class RealityClient {
   /** @throws TypeError an option cannot be; the text says which. */
   constructor(settings: RealityOptions = {}) {
     const { fetcher, storage, clientId = newClientId() } = settings;
+    for (const [name, value] of Object.entries(settings)) {
+      // What is longer, timers take for nothing.
+      const isBad = typeof value === "number" && !(value >= 0 && value < 2 ** 31);
+      if (isBad) throw new TypeError(`${name} cannot be ${value}`);
+    }
     const transport = transportOf(settings);
     const around: Surroundings = {
       settings,
@@ -55,7 +60,7 @@ export class RealityClient {
       get transport() {
         return around.sharing?.transport ?? transport();
       },
-      slots: newSlots(settings.maxFetches ?? 16),
+      slots: newSlots(settings.maxFetches || 16),
       emit: (name, event) => this.#emit(name, event),
       later: () => this.#later(),
     };
@@ -115,10 +120,9 @@ export class RealityClient {
    */
   async syncKeys(keys: string | readonly string[], hint: Hint = "interaction"): Promise<string[]> {
     this.#checkOpen();
-    const names = [keys].flat().map((key) => checkKey(key as string));
     await this.#later();
     const { loaded } = this.#around;
-    if (loaded) return loaded.syncKeys(this.holdings, names, hint);
+    if (loaded) return loaded.syncKeys(this.holdings, [keys].flat() as string[], hint);
     for (const each of this.holdings.shards) each.hint(hint);
     return [];
   }
@@ -166,7 +170,7 @@ export class RealityClient {
     const { applyResult, invalidateKeys = [] } = options;
     const resource = this.holdings.get(checkName(key));
     invalidateKeys.forEach(checkName);
-    await this.#later();
+    // It is there with the first answer; a page that has none yet has nothing to show it on.
     const { loaded } = this.#around;
     const result = await (loaded?.mutated(resource, input, mutator, options) ?? mutator(input));
     if (!this.#isClosed) await this.invalidate([...(applyResult ? [] : [key]), ...invalidateKeys]);
@@ -199,7 +203,7 @@ export class RealityClient {
   /** Stop everything, for good; no callback is called any more. */
   destroy(): void {
     this.#isClosed = true;
-    void this.#around.keeper?.save();
+    this.#around.keeper?.close();
     void this.#sharing?.then((each) => each?.close());
     this.#around.attention?.close();
     for (const each of this.holdings.shards) each.close();
@@ -208,7 +212,7 @@ export class RealityClient {
   // ---- inside -------------------------------------------------------------------------------------
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new RealityError("closed", "the client was destroyed: make another");
+    if (this.#isClosed) throw new RealityError("closed", "the client was destroyed");
   }
 
   /** The keys that are asked for. */
@@ -231,7 +235,7 @@ export class RealityClient {
 
   async #restore(storage: RealityStorage): Promise<void> {
     const { Keeper } = await import("./keeper.ts");
-    this.#around.keeper = new Keeper(storage, this.holdings);
+    this.#around.keeper = new Keeper(storage, this.holdings, this.#around.settings.servers);
     await this.#around.keeper.restore();
   }
 

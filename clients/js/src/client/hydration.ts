@@ -23,8 +23,8 @@ export function dehydrate(client: RealityClient): RealityState[] {
 }
 
 export function restore(holdings: Holdings, { cursor, nodes }: RealityState): void {
-  for (const [key, node] of Object.entries(nodes)) {
-    const { version, hash = "", updatedAt = 0, deleted = false, data, isStale = false } = node;
+  for (const [key, node] of Object.entries(nodes ?? {})) {
+    const { version, hash = "", updatedAt = 0, deleted = false, data, isStale } = node ?? {};
     // It was outside of this program: what is no version would make servers refuse all that is asked.
     if (!isVersion(version)) continue;
     const shard = holdings.shardWith(key);

@@ -3,18 +3,21 @@
 
 import type { Holdings } from "./holdings.ts";
 import { restore, save } from "./hydration.ts";
-import type { RealityState, RealityStorage } from "./types.ts";
+import type { RealityOptions, RealityState, RealityStorage } from "./types.ts";
 
-const NAME = "reality-sync";
 const SAVE_MS = 1_000;
 const RESTORE_MS_MAX = 1_000;
 
 export class Keeper {
   readonly #storage: RealityStorage;
   readonly #holdings: Holdings;
+  readonly #name: string;
+  #isClosed = false;
   #clock: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(storage: RealityStorage, holdings: Holdings) {
+  /** @param servers tells apart what clients of other servers keep in the same storage. */
+  constructor(storage: RealityStorage, holdings: Holdings, servers: RealityOptions["servers"]) {
+    this.#name = ["reality-sync", servers ?? []].flat(2).join(" ");
     this.#storage = storage;
     this.#holdings = holdings;
   }
@@ -24,7 +27,7 @@ export class Keeper {
     try {
       // A storage that does not answer keeps nobody from asking.
       const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), RESTORE_MS_MAX));
-      const text = await Promise.race([this.#storage.getItem(NAME), late]);
+      const text = await Promise.race([this.#storage.getItem(this.#name), late]);
       const states: RealityState[] = JSON.parse(text ?? "[]");
       for (const each of states) restore(this.#holdings, each);
     } catch (error) {
@@ -32,9 +35,15 @@ export class Keeper {
     }
   }
 
+  /** Save what there is to save, and then nothing any more. */
+  close(): void {
+    void this.save();
+    this.#isClosed = true;
+  }
+
   /** Something changed that is worth keeping: it is saved soon. */
   touched(): void {
-    this.#clock ??= setTimeout(() => this.save(), SAVE_MS);
+    if (!this.#isClosed) this.#clock ??= setTimeout(() => this.save(), SAVE_MS);
   }
 
   /** Save now, if anything has changed. */
@@ -43,7 +52,7 @@ export class Keeper {
     clearTimeout(this.#clock);
     this.#clock = undefined;
     try {
-      await this.#storage.setItem(NAME, JSON.stringify(save(this.#holdings)));
+      await this.#storage.setItem(this.#name, JSON.stringify(save(this.#holdings)));
     } catch (error) {
       warn(error); // full, or forbidden
     }

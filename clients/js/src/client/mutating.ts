@@ -22,9 +22,10 @@ export async function mutated<T, Input, Result>(
   resource.mutations.push(pending);
   const drop = () => resource.mutations?.remove(pending);
   resource.show();
+  let isDone = false;
   try {
     const result = await mutator(input);
-    pending.isSettled = true;
+    isDone = pending.isSettled = true;
     // Without a fetcher nothing will be fetched: what is shown is the data.
     const apply = applyResult
       ? (data: unknown) => applyResult(data as T | undefined, result)
@@ -38,6 +39,7 @@ export async function mutated<T, Input, Result>(
     pending.isSettled = true; // what is not rolled back shows until the next fetch
     if (rollbackOnError) drop();
     resource.show();
+    if (isDone) resource.refetch(); // what `applyResult` could not make of the result
     throw error;
   }
 }

@@ -58,7 +58,6 @@ export class Resource {
   #shown: unknown; // the same, with pending mutations on top
   /** Whether that was fetched. */
   hasData = false;
-  #heldHash: string | undefined;
   #fetchError: Error | null = null;
   #syncError: Error | null = null;
   #failures = 0;
@@ -80,7 +79,7 @@ export class Resource {
     this.subscribers.add(subscriber);
     if (!this.hasData && initialData !== undefined)
       this.hydrate(initialData, !!this.meta && !this.lastSyncAt);
-    if (!this.hasData && this.base === undefined) this.#shown = this.base = fallback;
+    if (!this.hasData) this.#shown = this.base ??= fallback;
     this.refetchIfEmpty();
     if (this.#freshness === "due" && !this.#clock) this.#fetchAfter(0);
     if (this.#freshness === "new") this.#after(FIRST_LOAD_MS, () => this.#load());
@@ -175,7 +174,6 @@ export class Resource {
     if (!this.hasData || !isSame(this.base, data)) {
       this.base = data;
       this.hasData = true;
-      this.#heldHash = undefined;
     }
     this.show();
   }
@@ -195,9 +193,11 @@ export class Resource {
 
   // ---- inside -------------------------------------------------------------------------------------
 
-  /** The options of the subscriber whose fetcher is used. */
+  /** The options of the subscriber whose fetcher is used, or who wants something of what the default one gives. */
   get #options(): KeyOptions {
-    return [...this.subscribers].find((each) => each.options.fetcher)?.options ?? {};
+    const all = [...this.subscribers].map((each) => each.options);
+    const shaping = all.find((each) => each.schema || each.transform);
+    return all.find((each) => each.fetcher) ?? shaping ?? {};
   }
 
   /** The first sync was answered, or it has taken too long to wait for it. */
@@ -285,14 +285,12 @@ export class Resource {
   }
 
   #hashHeld(): string {
-    // No data, or older than what was reported: nothing to compare with.
-    if (!this.hasData || !this.isFresh) return "";
     try {
-      this.#heldHash ??= this.#around.createHash?.(this.base) ?? "";
+      // No data, or older than what was reported: nothing to compare with.
+      return (this.hasData && this.isFresh && this.#around.createHash?.(this.base)) || "";
     } catch {
-      this.#heldHash = ""; // it has no JSON form, and matches no hash
+      return ""; // it has no JSON form, and matches no hash
     }
-    return this.#heldHash;
   }
 
   #snapshot(): RealityNodeState {

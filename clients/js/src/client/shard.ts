@@ -7,7 +7,7 @@
 // A key whose last subscriber goes is asked for a little longer, so that one who comes back at once finds it
 // fresh. After that it is only remembered, and stale as soon as the cursor moves on without it.
 
-import { asError, type RealityError } from "../core/errors.ts";
+import { asError, RealityError } from "../core/errors.ts";
 import type { Hint, SyncRequest, SyncResponse } from "../core/messages.ts";
 import { type Polling, type PollingEvent, poll } from "../core/polling.ts";
 import type { Pace } from "./pace.ts";
@@ -61,14 +61,7 @@ export class Shard {
 
   /** All keys that it asks for. */
   names(): string[] {
-    const keys = [...this.resources.keys()];
-    const isWanted = (key: string) => this.resources.get(key)?.isWanted;
-    const idle = keys.filter((key) => !isWanted(key));
-    for (const key of idle.slice(0, -REMEMBERED_MAX)) {
-      this.resources.delete(key);
-      this.#bytes -= bytesOf(key);
-    }
-    return keys.filter(isWanted);
+    return [...this.resources.values()].filter((each) => each.isWanted).map((each) => each.key);
   }
 
   /** A key is about to be wanted. Those of one step are asked for together. */
@@ -87,7 +80,12 @@ export class Shard {
   removed(): void {
     clearTimeout(this.#lingering);
     this.#lingering = setTimeout(() => {
-      for (const each of this.resources.values()) if (!each.isWanted) each.close();
+      const idle = [...this.resources.values()].filter((each) => !each.isWanted);
+      for (const each of idle) each.close();
+      for (const { key } of idle.slice(0, -REMEMBERED_MAX)) {
+        this.resources.delete(key);
+        this.#bytes -= bytesOf(key);
+      }
       if (this.names().length === 0) this.#on("keys_gone");
     }, LINGER_MS);
     (this.#lingering as { unref?(): void }).unref?.(); // it keeps no program from ending
@@ -125,7 +123,7 @@ export class Shard {
   /** Give up whatever is under way, for good. */
   close(): void {
     clearTimeout(this.#lingering);
-    this.#ending.abort();
+    this.#ending.abort(new RealityError("closed", "the client was destroyed"));
     for (const each of this.resources.values()) {
       each.subscribers.clear();
       each.close();
@@ -242,7 +240,7 @@ export class Shard {
       clientId,
       mode: settings.mode ?? "native",
       hint,
-      wait,
+      wait: Math.ceil(wait),
       ...(cursor !== undefined && { cursor }),
     };
   }

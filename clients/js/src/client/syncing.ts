@@ -13,7 +13,7 @@ export async function syncKeys(
 ): Promise<string[]> {
   const groups = new Map<Shard, string[]>();
   for (const key of new Set(keys)) {
-    const shard = holdings.shardOf(checkKey(key)) ?? holdings.room(key);
+    const shard = holdings.shardOf(checkKey(key)) ?? holdings.shards.at(-1) ?? holdings.room(key);
     groups.set(shard, [...(groups.get(shard) ?? []), key]);
   }
   const answers = await Promise.all([...groups].map(([shard, group]) => shard.sync(group, hint)));

@@ -1,7 +1,7 @@
 // Asks one server over HTTP: deadlines, limits, and every way it can fail as one kind of error. With the
 // first answer, or failure, `failover.ts` is loaded, which knows of the other servers.
 
-import { asError, RealityError } from "../core/errors.ts";
+import { RealityError } from "../core/errors.ts";
 import { readSyncResponse, readVersions, type SyncRequest } from "../core/messages.ts";
 import type { ServerStatus } from "../core/servers.ts";
 import { baseUrl } from "../core/urls.ts";
@@ -76,10 +76,15 @@ export class HttpTransport implements RealityTransport {
 
   async invalidate(keys: readonly string[]): Promise<Record<string, number>> {
     const { token = "" } = this.#settings;
-    const { signal } = new AbortController();
     // A retry may touch them twice: harmless.
-    const asking = { path: "/invalidate", body: { keys }, read: readVersions, signal, token };
-    return (await this.#ask(asking)).answer;
+    const { answer } = await this.#ask({
+      path: "/invalidate",
+      body: { keys },
+      read: readVersions,
+      signal: new AbortController().signal,
+      token,
+    });
+    return answer;
   }
 
   /** What is known of each server; nothing before the first answer. */
@@ -95,7 +100,7 @@ export class HttpTransport implements RealityTransport {
     const askOne = (url: string) => this.#askOne(url, asking);
     if (this.#failover) return this.#failover.ask(askOne, asking);
     const [url] = this.#urls;
-    if (!url) throw new RealityError("no_server", "no server is known: pass `servers`");
+    if (!url) throw new RealityError("no_server", "pass `servers`");
     try {
       return await askOne(url);
     } catch (error) {
@@ -137,7 +142,7 @@ export class HttpTransport implements RealityTransport {
     } catch (error) {
       if (error instanceof RealityError) throw error;
       const isLate = ending.signal.aborted;
-      const reason = isLate ? `no answer within ${timeout + waitMs} ms` : asError(error).message;
+      const reason = isLate ? `no answer in ${timeout + waitMs} ms` : String(error);
       throw new RealityError("server_unavailable", `${url}: ${reason}`, { cause: error });
     } finally {
       clearTimeout(clock);
@@ -171,7 +176,7 @@ function readBody(text: string): unknown {
 function refusal(url: string, status: number, body: unknown, retryAfterMs: number): RealityError {
   const { code, error } = (body ?? {}) as { code?: unknown; error?: unknown };
   const isOurs = typeof code === "string";
-  const text = isOurs ? error : "not from a Reality server: check the URL";
+  const text = isOurs ? error : "no Reality server: check the URL";
   const details = { status, retryAfterMs };
   return new RealityError(isOurs ? code : "remote_error", `${url}: ${status}, ${text}`, details);
 }

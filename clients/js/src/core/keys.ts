@@ -4,7 +4,7 @@ import { RealityError } from "./errors.ts";
 
 const KEY_BYTES_MAX = 512;
 const LEVELS_MAX = 8;
-const RULE = "is no key of 1 to 512 bytes and at most 8 levels";
+const RULE = "is no key of 1-512 bytes in 1-8 levels";
 // Control characters, and halves of surrogate pairs, which have no UTF-8 form.
 const FORBIDDEN = /[\p{Cc}\p{Cs}]/u;
 

@@ -86,9 +86,13 @@ export class Page {
     const client = this.#createClient(readJson<RealityOptions>("reality-options") ?? {});
     const following = new Following(client);
     const states = [readJson<RealityState | RealityState[]>("reality-state") ?? []].flat();
-    for (const state of states) hydrate(client, state);
+    try {
+      for (const state of states) hydrate(client, state);
+    } catch (error) {
+      console.warn("reality: the page's state cannot be used, so everything is asked for:", error);
+    }
     const versionAtStart = (key: string) =>
-      states.find(({ nodes }) => key in nodes)?.nodes[key]?.version;
+      states.find(({ nodes }) => nodes && Object.hasOwn(nodes, key))?.nodes[key]?.version;
     const announcer = new Announcer(following, versionAtStart);
     this.#parts = { client, following, announcer };
     return this.#parts;

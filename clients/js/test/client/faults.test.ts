@@ -29,7 +29,7 @@ const FAULTS: [string, Handler, RegExp][] = [
     () => Promise.reject(new TypeError("Failed to fetch")),
     /http:\/\/a.*Failed to fetch/,
   ],
-  ["silence", () => undefined, /no answer within/],
+  ["silence", () => undefined, /no answer in/],
   ["no entry", () => problem(429, "too_many_waiters_of_client", { "retry-after": "1" }), /429/],
   ["not ready", () => problem(503, "not_ready", { "retry-after": "1" }), /503/],
   ["a redirect into nowhere", () => new Response("", { status: 302 }), /302/],

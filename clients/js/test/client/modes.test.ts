@@ -155,3 +155,14 @@ it("a client is made by any of its names, and does nothing before the first subs
   await passing(60_000);
   expect([web.arrivals.length, listen.mock.calls.length, vi.getTimerCount()]).toEqual([0, 0, 0]);
 });
+
+describe("an option that no timer can take", () => {
+  it.each([
+    ["interval", Infinity],
+    ["timeout", -1],
+    ["wait", Number.NaN],
+    ["fetchTimeout", 2 ** 31],
+  ])("is refused: %s %d", (name, value) => {
+    expect(() => newClient({ [name]: value })).toThrow(`${name} cannot be ${value}`);
+  });
+});

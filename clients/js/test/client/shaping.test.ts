@@ -126,3 +126,17 @@ describe("a fallback", () => {
     expect(client.getState("post")?.data).toBe("data");
   });
 });
+
+describe("data of the client's default fetcher", () => {
+  it("is checked and transformed as the subscriber wants", async () => {
+    const client = newClient({ transport: new Server(), fetcher: () => ({ id: 1 }) });
+    const audience = new Audience();
+    client.subscribe("post", () => {});
+    client.subscribe("post", audience.callback, {
+      schema: Post,
+      transform: (post: z.infer<typeof Post>) => post.tags,
+    });
+    await passing(1_000);
+    expect(audience.last).toMatchObject({ data: [], status: "idle" });
+  });
+});

@@ -202,3 +202,36 @@ describe("a storage", () => {
     expect(warn.mock.calls.flat().join(" ")).toMatch(/reality: the storage .*quota/);
   });
 });
+
+describe("what is saved", () => {
+  it("is not written again by what ends after the client", async () => {
+    const [server, storage, source] = [new Server(), new Shelf(), new Source(["first"])];
+    const client = load(server, storage, source);
+    await passing(5_000);
+    const send = () => new Promise((resolve) => setTimeout(resolve, 300, "second"));
+    const applyResult = (list: string[] | undefined, added: unknown) => [
+      ...(list ?? []),
+      `${added}`,
+    ];
+    void client.mutate("posts", null, send, { applyResult });
+    client.destroy();
+    storage.texts.clear();
+    await passing(10_000);
+    expect(storage.texts.size).toBe(0);
+  });
+
+  it("is kept apart for clients of other servers", async () => {
+    const [storage, source] = [new Shelf(), new Source("first")];
+    for (const servers of [undefined, "http://a", ["http://a", "http://b"]]) {
+      const client = newClient({ transport: new Server(), storage, servers });
+      client.subscribe("posts", () => {}, source);
+      await passing(5_000);
+      client.destroy();
+    }
+    expect([...storage.texts.keys()]).toEqual([
+      "reality-sync",
+      "reality-sync http://a",
+      "reality-sync http://a http://b",
+    ]);
+  });
+});
