@@ -10,6 +10,9 @@ PORT ?= 8000
 # How many processes run the tests.
 JOBS ?= 3
 
+# Options for pytest beside those that it always has: `make test PYTEST='-x -k mesh'`.
+PYTEST ?=
+
 # What `make simulate` carries out; FRESH=1 draws the seeds anew each time.
 SEEDS ?= 200
 STEPS ?= 60
@@ -38,9 +41,9 @@ help: ## this list
 demo: $(VENV) ## a small board for several people, served here; open it in two windows
 	@.venv/bin/reality demo --port $(PORT)
 
-test: $(VENV) $(PEER)/node_modules/made $(JS)/node_modules/made $(TANSTACK)/node_modules/made ## every test this machine can run (about 12 minutes)
+test: $(VENV) $(PEER)/node_modules/made $(JS)/node_modules/made $(TANSTACK)/node_modules/made ## every test this machine can run (about 15 minutes)
 	@$(JS_RUN) test
-	@$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@$(RUN) pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 quick: $(VENV) $(JS)/node_modules/made ## the tests that start no server, browser or other program (under a minute)
 	@$(JS_RUN) test
