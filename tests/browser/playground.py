@@ -108,6 +108,18 @@ def invalidate(page: Page, *names: str) -> None:
     ).raise_for_status()
 
 
+def set_visibility(page: Page, state: str) -> None:
+    """Headless windows are never hidden: say it in the browser's stead."""
+    page.evaluate(
+        """(state) => {
+            const property = { value: state, configurable: true };
+            Object.defineProperty(document, "visibilityState", property);
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )
+
+
 def wait_for(page: Page, condition: Callable[[], bool]) -> None:
     """Let the page's events come in until this holds of them."""
     deadline = time.monotonic() + _TIMEOUT_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -54,6 +55,22 @@ def playground() -> Starlette:
             ),
         ]
     )
+
+
+def counting(reality: RealityServer) -> tuple[Counter[str], list[Route]]:
+    """Counts by key: `POST /touch/KEY` counts one up and invalidates, `GET /api/KEY` tells it."""
+    counts: Counter[str] = Counter()
+
+    async def touch(request: Request) -> Response:
+        key = request.path_params["key"]
+        counts[key] += 1
+        await reality.invalidate(key)
+        return Response(status_code=204)
+
+    def api(request: Request) -> Response:
+        return JSONResponse({"count": counts[request.path_params["key"]]})
+
+    return counts, [Route("/touch/{key}", touch, methods=["POST"]), Route("/api/{key}", api)]
 
 
 _versions = itertools.count(1)

@@ -18,12 +18,12 @@ from subprocess import Popen
 import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from reality import RealityServer
 from reality.mesh import Mesh
-from tests.browser.served import TOKEN, serving_application
+from tests.browser.served import TOKEN, counting, serving_application
 
 _PAGES = Path(__file__).parent / "pages"
 _MODULES = Path(__file__).parents[2] / "clients" / "js" / "node_modules"
@@ -70,16 +70,7 @@ def site() -> Starlette:
         mesh=mesh if settings["peers"] else None,
         cors=[settings["cors"]] if settings["cors"] else (),
     )
-    counts: Counter[str] = Counter()
-
-    async def touch(request: Request) -> Response:
-        key = request.path_params["key"]
-        counts[key] += 1
-        await reality.invalidate(key)
-        return Response(status_code=204)
-
-    def api(request: Request) -> Response:
-        return JSONResponse({"count": counts[request.path_params["key"]]})
+    counts, routes = counting(reality)
 
     def fragment(request: Request) -> Response:
         return HTMLResponse(_fragment(counts, request.path_params["key"]))
@@ -96,8 +87,7 @@ def site() -> Starlette:
         routes=[
             Route("/", lambda _: HTMLResponse("<!doctype html><title>Nothing</title>")),
             Route("/favicon.ico", lambda _: Response(status_code=204)),
-            Route("/touch/{key}", touch, methods=["POST"]),
-            Route("/api/{key}", api),
+            *routes,
             Route("/fragments/{key}", fragment),
             Route("/rendered", rendered),
             Route("/many/{count:int}", _many),

@@ -160,7 +160,7 @@ def test_a_key_that_nobody_wants_is_asked_for_a_little_longer(play: Play) -> Non
     assert window.fetch_count("quick:2") == 1
 
     window.page.evaluate("() => { end(); }")
-    window.page.wait_for_timeout(5_500)  # as long as it is asked for
+    window.page.wait_for_function("reality.getStats().keys === 1")
     invalidate(window.page, "quick:1", "quick:2")
     window.wait_until_held("quick:1")
 

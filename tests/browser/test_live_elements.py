@@ -13,6 +13,7 @@ from tests.browser.playground import (
     expect_text,
     fragments,
     is_sync,
+    set_visibility,
     syncs,
     wait_for,
     wait_until_held,
@@ -51,7 +52,8 @@ def test_elements_come_and_go(site: Site, page: Page, asked: list[Request]) -> N
     page.evaluate("document.body.innerHTML = '<p id=new data-reality=new data-src=/fragments/new>'")
     expect_text(page, "#new", f"new: {site.count('new')}")
     asked.clear()
-    page.wait_for_timeout(5_500)  # for so long the former keys are asked for
+    # The former keys are asked for some seconds longer.
+    page.wait_for_function("reality.client.getStats().keys === 1")
     site.touch("new")
     expect_text(page, "#new", f"new: {site.count('new')}")
     wait_until_held(page, asked, "new")
@@ -87,7 +89,7 @@ def test_a_hidden_page_holds_nothing_and_catches_up(
     control = page.context.new_cdp_session(page)
 
     with page.expect_event("requestfailed", is_sync):
-        _say_visibility(page, "hidden")
+        set_visibility(page, "hidden")
     control.send("Page.setWebLifecycleState", {"state": "frozen"})
     asked.clear()
     site.touch("posts")
@@ -96,7 +98,7 @@ def test_a_hidden_page_holds_nothing_and_catches_up(
 
     control.send("Page.setWebLifecycleState", {"state": "active"})
     with page.expect_request(is_sync) as resumed:
-        _say_visibility(page, "visible")
+        set_visibility(page, "visible")
     assert body_of(resumed.value)["wait"] == 0
     expect_text(page, "#posts", f"posts: {before + 1}")
 
@@ -268,15 +270,3 @@ def test_the_client_asks_where_it_came_from(site: Site, page: Page, asked: list[
     expect_text(page, "#p", f"posts: {site.count('posts')}")
     wait_until_held(page, asked, "posts")
     assert {each.url for each in syncs(asked)} == {f"{site.origin}/deep/down/sync"}
-
-
-def _say_visibility(page: Page, state: str) -> None:
-    """Headless windows are never hidden: say it in the browser's stead."""
-    page.evaluate(
-        """(state) => {
-            const property = { value: state, configurable: true };
-            Object.defineProperty(document, "visibilityState", property);
-            document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        state,
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,13 +12,13 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Request
 from starlette.applications import Starlette
-from starlette.requests import Request as Asked
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reality import RealityServer
-from tests.browser.served import serving_application
+from tests.browser.playground import set_visibility
+from tests.browser.served import counting, serving_application
 from tests.support.processes import free_port
 from tests.support.programs import require_program
 
@@ -37,13 +36,6 @@ _SUBSCRIBE = """(options) => {
         fetcher: async () => (await (await fetch(`/api/${key}`)).json()).count,
     });
     subscribe("posts");
-}"""
-_HIDDEN = """(isHidden) => {
-    const visibilityState = isHidden ? "hidden" : "visible";
-    Object.defineProperty(document, "visibilityState", {
-        configurable: true, get: () => visibilityState,
-    });
-    document.dispatchEvent(new Event("visibilitychange"));
 }"""
 
 
@@ -79,23 +71,12 @@ def application() -> Starlette:
     """Counts by key, tells how often it was counted, and how many requests are held."""
     reality = RealityServer("tabs")
     held = Held(reality.asgi())
-    counts: Counter[str] = Counter()
-
-    async def touch(request: Asked) -> Response:
-        key = request.path_params["key"]
-        counts[key] += 1
-        await reality.invalidate(key)
-        return Response(status_code=204)
-
-    def api(request: Asked) -> Response:
-        return JSONResponse({"count": counts[request.path_params["key"]]})
-
+    _, routes = counting(reality)
     return Starlette(
         routes=[
             Route("/", lambda _: HTMLResponse("<!doctype html><title>Tab</title>")),
             Route("/favicon.ico", lambda _: Response(status_code=204)),
-            Route("/touch/{key}", touch, methods=["POST"]),
-            Route("/api/{key}", api),
+            *routes,
             Route("/held", lambda _: JSONResponse(held.count)),
             Mount("/reality", app=held),
         ]
@@ -282,12 +263,12 @@ def test_a_leader_that_is_hidden_hands_over(tabs: Tabs) -> None:
     leader = tabs.wait_for_leader()
     others = [each for each in tabs.pages if each is not leader]
 
-    leader.evaluate(_HIDDEN, True)
+    set_visibility(leader, "hidden")
     tabs.wait_for(lambda: tabs.leaders() == others)
     count = tabs.touch()
     _expect_count(others, count)
     assert leader.evaluate("() => told.posts.data") != count
-    leader.evaluate(_HIDDEN, False)
+    set_visibility(leader, "visible")
     _expect_count([leader], count)
     _expect_count(tabs.pages, tabs.touch())
     tabs.wait_for(lambda: tabs.held() == 1)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.chromium import OpenWindow
-from tests.browser.playground import body_of, is_held, is_sync, wait_for
+from tests.browser.playground import body_of, is_held, is_sync, set_visibility, wait_for
 from tests.demo.served import serving_board
 from tests.support.processes import free_port
 
@@ -159,15 +159,3 @@ def test_a_hidden_window_holds_no_request(board: Board, open_window: OpenWindow)
         set_visibility(grace, "visible")
     assert body_of(resumed.value)["wait"] == 0
     expect_texts(grace, "psst")
-
-
-def set_visibility(window: Page, state: str) -> None:
-    """Headless windows are never hidden: say it in the browser's stead."""
-    window.evaluate(
-        """(state) => {
-            const property = { value: state, configurable: true };
-            Object.defineProperty(document, "visibilityState", property);
-            document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        state,
-    )

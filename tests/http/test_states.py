@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -101,6 +102,20 @@ async def test_ready(server: RealityServer, call: Caller) -> None:
     assert (503, "not_ready") == (await call("GET", "/reality/ready")).problem()[:2]
     await server.start()
     assert 200 == (await call("GET", "/reality/ready")).status
+
+
+async def test_the_chunks_of_the_client_script(call: Caller) -> None:
+    """What `client.js` loads later is served under names that a browser may keep for good."""
+    script = (await call("GET", "/reality/client.js")).body.decode()
+    names = set(re.findall(r"\./(client-[\w-]+\.js)", script))
+    answers = [await call("GET", f"/reality/{name}") for name in names]
+
+    assert len(names) >= 4
+    assert {200} == {answer.status for answer in answers}
+    assert {"text/javascript; charset=utf-8"} == {each.headers["content-type"] for each in answers}
+    assert all("immutable" in answer.headers["cache-control"] for answer in answers)
+    for name in ("client-nothing-00000000.js", "__init__.py", "../routes.py"):
+        assert 404 == (await call("GET", f"/reality/{name}")).status
 
 
 async def test_the_client_script(call: Caller) -> None:

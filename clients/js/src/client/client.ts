@@ -1,7 +1,7 @@
 // RealityClient: keeps keys of Reality servers fresh in a browser, or wherever there is `fetch`.
 
 import { RealityError } from "../core/errors.ts";
-import { checkName, isPattern } from "../core/keys.ts";
+import { checkName, covers } from "../core/keys.ts";
 import type { Hint } from "../core/messages.ts";
 import type { ServerStatus } from "../core/servers.ts";
 import { Holdings } from "./holdings.ts";
@@ -250,11 +250,6 @@ export class RealityClient {
 /** A client; `createReality` and `createRealityClient` are the same function. */
 export function createReality(options?: RealityOptions): RealityClient {
   return new RealityClient(options);
-}
-
-/** Whether a touch of a key or pattern is a touch of a key. */
-function covers(name: string, key: string): boolean {
-  return isPattern(name) ? key.startsWith(name.slice(0, -1)) : name === key;
 }
 
 /** A UUID; pages without TLS cannot make one, and take a random number, which tells clients apart as well. */

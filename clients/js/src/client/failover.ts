@@ -80,17 +80,16 @@ export class Failover {
   ): Promise<Asked<Answer>> {
     const pick = () => this.#pool.pick(performance.now(), token !== undefined);
     const pausesMs = new Map<string, number>();
-    for (let [attempt, last] = [0, failed]; ; attempt += 1) {
-      const url = last?.[0] ?? pick();
-      let failure = last?.[1];
-      last = undefined;
+    for (let attempt = 0; ; attempt += 1) {
+      const known = attempt === 0 ? failed : undefined;
+      const url = known?.[0] ?? pick();
+      let failure: RealityError;
       try {
-        if (!failure) {
-          const asked = await askOne(url);
-          this.#leave(url, asked.retryAfterMs);
-          this.#pool.answered(url, performance.now(), waitMs > 0 ? null : asked.tookMs);
-          return asked;
-        }
+        if (known) throw known[1];
+        const asked = await askOne(url);
+        this.#leave(url, asked.retryAfterMs);
+        this.#pool.answered(url, performance.now(), waitMs > 0 ? null : asked.tookMs);
+        return asked;
       } catch (error) {
         signal.throwIfAborted();
         failure = error as RealityError;

@@ -79,11 +79,11 @@ export class Resource {
     this.subscribers.add(subscriber);
     if (!this.hasData && initialData !== undefined)
       this.hydrate(initialData, !!this.meta && !this.lastSyncAt);
-    if (!this.hasData) this.#shown = this.base ??= fallback;
+    if (!this.hasData) this.base ??= fallback;
+    this.show();
     this.refetchIfEmpty();
     if (this.#freshness === "due" && !this.#clock) this.#fetchAfter(0);
     if (this.#freshness === "new") this.#after(FIRST_LOAD_MS, () => this.#load());
-    this.#tell();
   }
 
   /** Remove a subscriber; whether it was the last one. */

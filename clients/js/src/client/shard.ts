@@ -131,37 +131,6 @@ export class Shard {
     this.#on("closed");
   }
 
-  // ---- being answered -----------------------------------------------------------------------------
-
-  /**
-   * Take in what an answer says of the keys that were asked for; how many of them it has news of.
-   *
-   * @param isProvable whether the request had a cursor, so that the server could have said `reset`.
-   */
-  take(answer: SyncResponse, asked: ReadonlySet<string>, isProvable: boolean): number {
-    const { reset = false, serverTime } = answer;
-    const spreadMs = Math.max(
-      Math.min(answer.spreadMs ?? 0, SPREAD_MS_MAX),
-      reset ? RESET_SPREAD_MS : 0,
-    );
-    const manner = { reset, serverTime, isProvable, spreadMs };
-    let count = 0;
-    for (const [key, node] of Object.entries(answer.changed)) {
-      const resource = asked.has(key) ? this.resources.get(key) : undefined;
-      if (!resource?.report(node, manner)) continue;
-      count += 1;
-      this.#around.emit("change", {
-        key,
-        meta: resource.state.meta as RealityNodeMeta,
-        reset,
-        spreadMs,
-      });
-    }
-    const nowMs = Date.now();
-    for (const [key, each] of this.resources) if (asked.has(key)) each.answered(nowMs);
-    return count;
-  }
-
   // ---- inside -------------------------------------------------------------------------------------
 
   #on(event: PollingEvent, pauseMs = 0): void {
@@ -245,9 +214,38 @@ export class Shard {
     };
   }
 
+  /**
+   * Take in what an answer says of the keys that were asked for; how many of them it has news of.
+   *
+   * @param isProvable whether the request had a cursor, so that the server could have said `reset`.
+   */
+  #apply(answer: SyncResponse, asked: ReadonlySet<string>, isProvable: boolean): number {
+    const { reset = false, serverTime } = answer;
+    const spreadMs = Math.max(
+      Math.min(answer.spreadMs ?? 0, SPREAD_MS_MAX),
+      reset ? RESET_SPREAD_MS : 0,
+    );
+    const manner = { reset, serverTime, isProvable, spreadMs };
+    let count = 0;
+    for (const [key, node] of Object.entries(answer.changed)) {
+      const resource = asked.has(key) ? this.resources.get(key) : undefined;
+      if (!resource?.report(node, manner)) continue;
+      count += 1;
+      this.#around.emit("change", {
+        key,
+        meta: resource.state.meta as RealityNodeMeta,
+        reset,
+        spreadMs,
+      });
+    }
+    const nowMs = Date.now();
+    for (const [key, each] of this.resources) if (asked.has(key)) each.answered(nowMs);
+    return count;
+  }
+
   #takeIn(request: SyncRequest, answer: SyncResponse, tookMs: number): boolean {
     const asked = new Set(Object.keys(request.known));
-    const changed = this.take(answer, asked, Boolean(request.cursor));
+    const changed = this.#apply(answer, asked, Boolean(request.cursor));
     if (this.names().every((key) => asked.has(key))) {
       this.cursor = answer.cursor;
       for (const [key, each] of this.resources) if (!asked.has(key)) each.park();

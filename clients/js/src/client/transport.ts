@@ -3,6 +3,7 @@
 
 import { RealityError } from "../core/errors.ts";
 import { readSyncResponse, readVersions, type SyncRequest } from "../core/messages.ts";
+import { place, SHARED } from "../core/place.ts";
 import type { ServerStatus } from "../core/servers.ts";
 import { baseUrl } from "../core/urls.ts";
 import type { Failover } from "./failover.ts";
@@ -31,9 +32,6 @@ export interface Asked<Answer> {
   readonly retryAfterMs: number;
 }
 
-/** Where the embedded server of a process is found; `reality-sync/embedded` puts it there. */
-const EMBEDDED = Symbol.for("reality-sync.embedded");
-
 /**
  * Finds the transport for these settings, each time anew: an embedded server may be made after the client.
  *
@@ -41,10 +39,10 @@ const EMBEDDED = Symbol.for("reality-sync.embedded");
  */
 export function transportOf(settings: RealityOptions): () => RealityTransport {
   const { executionMode, transport, servers = globalThis.location?.origin ?? [] } = settings;
+  if (transport) return () => transport;
   const http = new HttpTransport([servers].flat() as string[], settings);
   const isRemote = executionMode === "client" || executionMode === "server-external";
-  const places = globalThis as Record<symbol, RealityTransport | undefined>;
-  return () => transport ?? ((!isRemote && places[EMBEDDED]) || http);
+  return () => ((!isRemote && place[SHARED]) || http) as RealityTransport;
 }
 
 /** The transport of HTTP. Its options are those of the client with the same names. */

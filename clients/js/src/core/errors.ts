@@ -18,7 +18,8 @@ export interface RealityErrorDetails {
  * - `no_server`: the client was not told of any server;
  * - `fetch_timeout`: a fetcher took longer than it may;
  * - `invalid_data`: what a fetcher gave is not what the key's `schema` asks for;
- * - `closed`: the client was destroyed.
+ * - `closed`: the client was destroyed;
+ * - `no_provider`: a hook is used outside of a `RealityProvider`.
  */
 export class RealityError extends Error {
   override readonly name = "RealityError";

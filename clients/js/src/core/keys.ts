@@ -13,6 +13,11 @@ export function isPattern(name: string): boolean {
   return name === "*" || name.endsWith(":*");
 }
 
+/** Whether a touch of a key or pattern, both well-formed, is a touch of a key. */
+export function covers(name: string, key: string): boolean {
+  return isPattern(name) ? key.startsWith(name.slice(0, -1)) : name === key;
+}
+
 /**
  * The name, if it is a well-formed key or pattern: 1 to 512 bytes of UTF-8 without control characters,
  * at most 8 levels separated by `:`.

@@ -87,7 +87,8 @@ export function readVersions(value: unknown): Record<string, number> {
 
 type Members = Record<string, unknown>;
 
-const isRecord = (value: unknown): value is Members =>
+/** Whether this is an object that JSON can write, and no list. */
+export const isRecord = (value: unknown): value is Members =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Whether a member that may be absent is of this type. */

@@ -1,4 +1,4 @@
-// Which patterns stand above a key, and which keys below a pattern.
+// Which patterns stand above a key.
 
 import { checkKey } from "../core/keys.ts";
 
@@ -10,13 +10,4 @@ import { checkKey } from "../core/keys.ts";
 export function ancestors(key: string): readonly string[] {
   const levels = checkKey(key).split(":").slice(0, -1);
   return ["*", ...levels.map((_, depth) => `${levels.slice(0, depth + 1).join(":")}:*`)];
-}
-
-/**
- * Whether a touch of `pattern` is a touch of `key`.
- *
- * @throws RealityError as {@link ancestors}.
- */
-export function covers(pattern: string, key: string): boolean {
-  return ancestors(key).includes(pattern);
 }

@@ -4,12 +4,12 @@
 import { RealityError } from "../core/errors.ts";
 import { checkKey, isPattern } from "../core/keys.ts";
 import type { ChangedNode, SyncRequest, SyncResponse } from "../core/messages.ts";
+import { place, SHARED } from "../core/place.ts";
 import { isServerId } from "./cursor.ts";
 import { Graph, type Node } from "./graph.ts";
 import { type FetchHandlerOptions, fetchHandler } from "./handler.ts";
 import { Holding } from "./holding.ts";
 import { CURSOR_CHARS_MAX, type EmbeddedLimits, limitsOf } from "./limits.ts";
-import { place, SHARED } from "./place.ts";
 import { type CheckedSync, checkHash, checkNames, checkSync } from "./requests.ts";
 import { concerns } from "./waiters.ts";
 

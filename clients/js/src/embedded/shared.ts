@@ -4,7 +4,7 @@
 // anew after each edit. All of these have to mean the same server, or an invalidation would go to one
 // that no client asks.
 
-import { place, SHARED } from "./place.ts";
+import { place, SHARED } from "../core/place.ts";
 import { EmbeddedRealityServer, type EmbeddedServerOptions } from "./server.ts";
 
 /**

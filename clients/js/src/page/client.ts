@@ -1,4 +1,4 @@
-// The client for plain pages, in one file: what the server serves as `client.js`. As a module it exports
+// The client for plain pages: what the server serves as `client.js`. As a module it exports
 // what scripts need; without any script, it keeps fresh what stands in the page's markup:
 //
 //   <script type="module" src="/reality/client.js"></script>

@@ -36,9 +36,9 @@ const ScopeContext = React.createContext<Scope | null>(null);
  * forgets what it has not mounted yet.
  */
 export function RealityProvider(props: RealityProviderProps): React.ReactNode {
-  const { children, client, initialState = [] } = props;
+  const { children, client, initialState = [], ...options } = props;
   const open = (): Scope => {
-    const used = client ?? new RealityClient(props);
+    const used = client ?? new RealityClient(options);
     const rendered = new RealityClient({ servers: [] });
     for (const state of [initialState].flat() as RealityState[]) {
       hydrate(used, state);

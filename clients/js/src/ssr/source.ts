@@ -12,6 +12,7 @@ import type {
 import { RealityError } from "../core/errors.ts";
 import { checkKey } from "../core/keys.ts";
 import { readSyncResponse } from "../core/messages.ts";
+import { place, SHARED } from "../core/place.ts";
 
 type Asking = "credentials" | "discover" | "fetch" | "headers" | "maxRetries" | "retryBaseDelay";
 
@@ -65,7 +66,6 @@ export class Source {
       clientId: this.#options.serverId ?? "ssr",
       mode: "native",
       hint: "mount",
-      timestamp: Date.now(),
     };
     const transport = await this.#transport();
     const answer = readSyncResponse(await transport.sync(request, { signal }));
@@ -102,7 +102,7 @@ export class Source {
         ...(http && { invalidate: (names) => http.invalidate(names) }),
       };
     }
-    const shared = servers ? undefined : sharedServer();
+    const shared = servers ? undefined : (place[SHARED] as EmbeddedServer | undefined);
     if (shared) return transportTo(shared);
     if (this.#http) return this.#http;
     if (serverId !== undefined) {
@@ -116,12 +116,6 @@ export class Source {
         "`serverId`, `server`, `syncHandler` or `servers`",
     );
   }
-}
-
-/** The embedded server of this process, if there is one, whichever copy of this package made it. */
-function sharedServer(): EmbeddedServer | undefined {
-  const places = globalThis as Record<symbol, EmbeddedServer | undefined>;
-  return places[Symbol.for("reality-sync.embedded")];
 }
 
 function transportTo(server: EmbeddedServer): RealityTransport {

@@ -2,11 +2,10 @@
 
 import type { RealityState, SavedNode } from "../client/types.ts";
 import { checkKey } from "../core/keys.ts";
+import { isRecord, isVersion } from "../core/messages.ts";
 
 /** The `id` of the element that holds the state, unless another is chosen. */
 export const STATE_ID = "reality-state";
-
-const VERSION_MAX = 2 ** 52;
 
 /**
  * A state as JSON that can stand inside <script>: nothing in it ends the element, or begins another.
@@ -32,10 +31,10 @@ export function deserializeRealityState(text: string): RealityState {
   } catch (cause) {
     throw strange("it is not JSON", cause);
   }
-  if (!isObject(value)) throw strange("it is not an object");
+  if (!isRecord(value)) throw strange("it is not an object");
   const { cursor, nodes } = value;
   if (cursor !== undefined && typeof cursor !== "string") throw strange("`cursor` is not a text");
-  if (!isObject(nodes)) throw strange("`nodes` is not an object");
+  if (!isRecord(nodes)) throw strange("`nodes` is not an object");
   const read = Object.entries(nodes).map(([key, node]) => [key, readNode(key, node)]);
   return { ...(cursor !== undefined && { cursor }), nodes: Object.fromEntries(read) };
 }
@@ -47,7 +46,7 @@ function readNode(key: string, value: unknown): SavedNode {
     throw strange((cause as Error).message, cause);
   }
   const place = `nodes[${JSON.stringify(key.slice(0, 64))}]`;
-  if (!isObject(value)) throw strange(`\`${place}\` is not an object`);
+  if (!isRecord(value)) throw strange(`\`${place}\` is not an object`);
   const node: Record<string, unknown> = {};
   for (const [name, [isRight, wanted]] of MEMBERS) {
     const member = value[name];
@@ -58,8 +57,6 @@ function readNode(key: string, value: unknown): SavedNode {
   return node as unknown as SavedNode;
 }
 
-const isVersion = (value: unknown) =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) < VERSION_MAX;
 const isFlag = (value: unknown) => typeof value === "boolean";
 
 const MEMBERS: ReadonlyMap<keyof SavedNode, readonly [(value: unknown) => boolean, string]> =
@@ -71,10 +68,6 @@ const MEMBERS: ReadonlyMap<keyof SavedNode, readonly [(value: unknown) => boolea
     ["isStale", [isFlag, "true or false"]],
     ["data", [() => true, "anything"]],
   ]);
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function strange(problem: string, cause?: unknown): TypeError {
   const text = `this is not a state of Reality: ${problem}; pass what serializeRealityState gave`;

@@ -86,38 +86,28 @@ describe("an answer with a strange", () => {
   it.each(members)("%s does no lasting harm, and no key is sent what is none", async (member) => {
     const server = new Server();
     for (const value of strange) {
-      const { web, source, client } = await visiting(served(server));
+      const visit = await visiting(served(server));
+      const { web } = visit;
       web.handler = () => answer({ changed: { posts: { version: 9, hash: "" } }, [member]: value });
       await server.invalidate("posts");
       await passing(5_000);
       expect(web.busiest, JSON.stringify(value)).toBeLessThanOrEqual(5);
-      web.handler = served(server);
-      source.data = "second";
-      await server.invalidate("posts");
-      await passing(2 * MINUTE);
-      const { data, status } = client.getState("posts") ?? {};
-      expect({ value, data, status }).toEqual({ value, data: "second", status: "idle" });
-      client.destroy();
+      await recovers(visit, server, value);
     }
   });
 
   it.each(["hash", "deleted", "source"])("%s of a key does no lasting harm", async (member) => {
     const server = new Server();
     for (const value of strange) {
-      const { web, source, client } = await visiting(served(server));
+      const visit = await visiting(served(server));
+      const { web, client } = visit;
       let version = 10;
       web.handler = () => answer({ changed: { posts: { version: version++, [member]: value } } });
       await server.invalidate("posts");
       await passing(5_000);
       expect(typeof (client.getState("posts")?.meta?.hash ?? "")).toBe("string");
       expect(typeof (client.getState("posts")?.meta?.deleted ?? false)).toBe("boolean");
-      web.handler = served(server);
-      source.data = "second";
-      await server.invalidate("posts");
-      await passing(2 * MINUTE);
-      const { data, status } = client.getState("posts") ?? {};
-      expect({ value, data, status }).toEqual({ value, data: "second", status: "idle" });
-      client.destroy();
+      await recovers(visit, server, value);
     }
   });
 
@@ -220,3 +210,18 @@ describe("replies out of order", () => {
     expect(client.getState("posts")).toMatchObject({ data: "5", status: "idle" });
   });
 });
+
+/** All is well again: what was strange did no harm that lasts, and the client ends. */
+async function recovers(
+  { web, source, client }: Awaited<ReturnType<typeof visiting>>,
+  server: Server,
+  value: unknown,
+): Promise<void> {
+  web.handler = served(server);
+  source.data = "second";
+  await server.invalidate("posts");
+  await passing(2 * MINUTE);
+  const { data, status } = client.getState("posts") ?? {};
+  expect({ value, data, status }).toEqual({ value, data: "second", status: "idle" });
+  client.destroy();
+}

@@ -156,6 +156,11 @@ it("a client is made by any of its names, and does nothing before the first subs
   expect([web.arrivals.length, listen.mock.calls.length, vi.getTimerCount()]).toEqual([0, 0, 0]);
 });
 
+it("a transport of the application's own works where a page has no host", () => {
+  vi.stubGlobal("location", { origin: "null", href: "about:blank" });
+  expect(() => newClient({ transport: new Server() })).not.toThrow();
+});
+
 describe("an option that no timer can take", () => {
   it.each([
     ["interval", Infinity],

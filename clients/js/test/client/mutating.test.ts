@@ -57,6 +57,17 @@ describe("an optimistic update", () => {
     expect(lists).toEqual([...lists].sort());
   });
 
+  it("stays on what is shown before the first fetch when somebody else subscribes", async () => {
+    const { client, shown } = await list({ fallback: ["none"], fetches: false });
+    const { mutator, succeed } = pending();
+    const mutation = client.mutate("list", "b", mutator, adding);
+    client.subscribe("list", () => {}, { fallback: ["other"] });
+    await passing(10);
+    expect(shown()).toEqual(["none", "b"]);
+    succeed();
+    await mutation;
+  });
+
   it("is taken back at once by a failure, which is passed on", async () => {
     const { client, shown } = await list();
     const { mutator, fail } = pending();

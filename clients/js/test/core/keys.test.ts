@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { RealityError } from "../../src/core/errors.ts";
-import { checkKey, checkName, isPattern } from "../../src/core/keys.ts";
+import { checkKey, checkName, covers, isPattern } from "../../src/core/keys.ts";
 import { spelled, type Vector, vectors } from "../vectors.ts";
 
-const { valid, invalid, notAskable } = vectors("keys");
+const { valid, invalid, notAskable, covers: coverings } = vectors("keys");
 
 function refusal(act: () => unknown): RealityError {
   try {
@@ -59,4 +59,8 @@ it("takes any text or refuses it with a code", () => {
       },
     ),
   );
+});
+
+it.each(coverings as Vector[])("a touch of $pattern is one of $key: $covers", (vector) => {
+  expect(covers(vector.pattern, vector.key)).toBe(vector.covers);
 });

@@ -1,6 +1,6 @@
 // Patterns: `conformance/vectors/keys.json`.
 import { describe, expect, it } from "vitest";
-import { ancestors, covers } from "../../src/embedded/patterns.ts";
+import { ancestors } from "../../src/embedded/patterns.ts";
 import { type Vector, vectors } from "../vectors.ts";
 
 const keys = vectors("keys");
@@ -8,10 +8,6 @@ const keys = vectors("keys");
 describe("a key", () => {
   it.each(keys.ancestors as Vector[])("$key stands below its patterns", ({ key, patterns }) => {
     expect(ancestors(key)).toEqual(patterns);
-  });
-
-  it.each(keys.covers as Vector[])("$key below $pattern: $covers", (vector) => {
-    expect(covers(vector.pattern, vector.key)).toBe(vector.covers);
   });
 
   it.each(keys.notAskable as Vector[])("is not $name, which is a pattern", ({ name }) => {

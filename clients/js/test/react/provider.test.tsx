@@ -238,3 +238,8 @@ test("a part that is hydrated late begins with what the server rendered, though 
   expect(onRecoverableError).not.toHaveBeenCalled();
   act(() => root.unmount());
 });
+
+test("what is rendered below it is no option of its client", () => {
+  render(<RealityProvider>{-1}</RealityProvider>);
+  expect(screen.getByText("-1")).toBeTruthy();
+});

@@ -1,4 +1,4 @@
-// Where the process's shared server is found, by this module and by clients that do not import it.
+// Where the embedded server that a process shares is found, by whoever makes it and by clients that do not import it.
 
 /** The member of the global object that holds it. */
 export const SHARED = Symbol.for("reality-sync.embedded");
